@@ -1,0 +1,1 @@
+"""Anomaly detectors: estimators and their hot loops."""

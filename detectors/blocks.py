@@ -1,0 +1,65 @@
+"""Many rows over several threads: a pool over blocks of rows, each computed by a kernel that releases the lock."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import joblib
+
+_threads: ContextVar[int | None] = ContextVar("threads", default=None)
+
+
+def thread_count() -> int:
+    """Threads a detector may use: `threads`, else ``INLIER_THREADS``, else the processors this process may use.
+
+    Returns
+    -------
+    int
+        At least 1. Processors are counted within the limits of a container.
+    """
+    chosen = _threads.get()
+    if chosen is None:
+        chosen = int(os.environ.get("INLIER_THREADS") or joblib.cpu_count())
+    return max(1, chosen)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Use `count` threads inside a ``with`` block.
+
+    Parameters
+    ----------
+    count : int
+        At least 1. Scores are the same bits whatever it is.
+    """
+    token = _threads.set(count)
+    try:
+        yield
+    finally:
+        _threads.reset(token)
+
+
+def for_each_block(work: Callable[[int, int], None], n_rows: int, block_rows: int) -> None:
+    """Call ``work(start, stop)`` for consecutive blocks of rows, on several threads if there is more than one block.
+
+    Parameters
+    ----------
+    work : callable
+        Handles the rows ``start <= row < stop`` and writes its result to an array of its caller's.
+    n_rows : int
+        How many rows there are.
+    block_rows : int
+        How many make a block.
+    """
+    starts = range(0, n_rows, block_rows)
+    workers = min(thread_count(), len(starts))
+    if workers <= 1:
+        if n_rows:
+            work(0, n_rows)
+        return
+    # A pool a call: it costs 0.1 ms where a block costs more, and no thread outlives a fork.
+    with ThreadPoolExecutor(workers, thread_name_prefix="inlier") as pool:
+        for _ in pool.map(lambda start: work(start, min(start + block_rows, n_rows)), starts):
+            pass

@@ -1,0 +1,35 @@
+"""What can go wrong in a detector.
+
+::
+
+    InlierError                 every error that Inlier raises on purpose
+    └── DetectorError           (also a ValueError)
+        ├── InvalidState        a fitted detector from a file is damaged
+        ├── UnknownDetector     no detector of that name
+        └── UnknownFeatures     rows name other features than the detector was trained on
+
+Wrong parameters and wrong arrays raise scikit-learn's own ``InvalidParameterError`` and ``ValueError``.
+"""
+
+
+class InlierError(Exception):
+    """Something Inlier was asked for cannot be done."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class DetectorError(InlierError, ValueError):
+    """A detector cannot do what it was asked for."""
+
+
+class InvalidState(DetectorError):
+    """The state of a fitted detector is damaged."""
+
+
+class UnknownDetector(DetectorError):
+    """There is no detector of that name."""
+
+
+class UnknownFeatures(DetectorError):
+    """The rows name other features than the detector was trained on."""

@@ -1,0 +1,55 @@
+"""How hot loops are compiled: serial, without the interpreter lock, kept on disk.
+
+numba's own cache refuses a folder it cannot write to, so a container with a read-only root would compile again at every
+start. The cache here reads such a folder, and where there is none at all it compiles in memory instead of failing.
+
+numba notices a change of the file a kernel stands in, not of what it calls in other files: a kernel calls only kernels of
+its own module.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numba import njit
+from numba.core import caching
+
+_log = logging.getLogger(__name__)
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class _BakedLocator(caching.UserProvidedCacheLocator):
+    """``NUMBA_CACHE_DIR``, filled when an image was built and read-only since."""
+
+    def ensure_cache_path(self) -> None:
+        if not Path(self.get_cache_path()).is_dir():
+            super().ensure_cache_path()
+
+
+class _CacheImpl(caching.CompileResultCacheImpl):
+    _locator_classes = (_BakedLocator, *caching.CompileResultCacheImpl._locator_classes[1:])
+
+
+class _KernelCache(caching.FunctionCache):
+    _impl_class = _CacheImpl
+
+    def _save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super()._save_overload(sig, data)
+        except OSError as error:
+            _log.warning("compiled %s in memory only, it cannot be kept: %s", self._name, error)
+
+
+def kernel(function: _Function) -> _Function:
+    """Compile a function of numbers and arrays at its first call, or load it from disk.
+
+    Bounds are not checked inside, so whatever comes from outside must have been. Floating-point operations are done as
+    written, in that order: the same bits on one row or many, on one thread or several.
+    """
+    compiled = njit(nogil=True)(function)
+    try:
+        compiled._cache = _KernelCache(function)
+    except RuntimeError:  # numba found no folder it may write to
+        _log.warning("no folder to keep compiled kernels in; %s is compiled at every start", function.__name__)
+    return compiled  # type: ignore[no-any-return]

@@ -1,0 +1,43 @@
+"""Every detector by name: the one list that command line, API, images and tests read."""
+
+import difflib
+
+from detectors.base import Detector
+from detectors.errors import UnknownDetector
+from detectors.inne import INNE
+
+_DETECTORS: tuple[type[Detector], ...] = (INNE,)
+
+DETECTORS: dict[str, type[Detector]] = {detector.__name__.lower(): detector for detector in _DETECTORS}
+"""Classes by their name in lower case."""
+
+
+def find(name: str) -> type[Detector]:
+    """The detector of that name.
+
+    Parameters
+    ----------
+    name : str
+        In any case: ``"iNNE"``, ``"inne"``.
+
+    Returns
+    -------
+    type
+        A subclass of `Detector`.
+
+    Raises
+    ------
+    UnknownDetector
+        Names the nearest ones.
+
+    Examples
+    --------
+    >>> find("iNNE").title
+    'iNNE'
+    """
+    detector = DETECTORS.get(name.strip().lower())
+    if detector is None:
+        near = difflib.get_close_matches(name.lower(), DETECTORS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(DETECTORS)}"
+        raise UnknownDetector(f"there is no detector {name!r}{hint}")
+    return detector

@@ -1,0 +1,1 @@
+"""Models behind wires: microservice, proxy, deployment, command line."""
