@@ -1,0 +1,68 @@
+# Inlier's images. The default target is a microservice that is trained while the image is built:
+#
+#   docker build -t inne .                                                  iNNE on generated data
+#   docker build --build-arg FEATURES=data/mine.csv -t mine .               iNNE on a file of this folder
+#   docker build --build-arg DETECTOR=dbscan --build-arg 'PARAMETERS={"min_samples": 10}' -t dbscan .
+
+ARG PYTHON=3.12
+# Some builders set it themselves; those that don't build for the machine most people have.
+ARG TARGETARCH=amd64
+
+FROM python:${PYTHON}-slim-bookworm AS base-amd64
+# Kernels are compiled here and loaded everywhere, so for a processor that every node has (2013 and later) and not for the
+# one that builds. x86-64-v4 is faster where all nodes have AVX-512.
+ARG CPU=x86-64-v3
+ENV NUMBA_CPU_NAME=${CPU} NUMBA_CPU_FEATURES=
+
+FROM python:${PYTHON}-slim-bookworm AS base-arm64
+ARG CPU=neoverse-n1
+ENV NUMBA_CPU_NAME=${CPU} NUMBA_CPU_FEATURES=
+
+FROM base-${TARGETARCH} AS base
+ENV PATH=/opt/inlier/bin:$PATH \
+    NUMBA_CACHE_DIR=/opt/inlier/kernels \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+LABEL org.opencontainers.image.title="Inlier" \
+      org.opencontainers.image.description="Prepackaged anomaly detectors" \
+      org.opencontainers.image.licenses="Apache-2.0"
+
+# What is locked, in a virtual environment without pip; then the project, which changes more often.
+FROM base AS install
+COPY requirements/microservice.txt /tmp/
+RUN python -m venv --without-pip /opt/inlier \
+ && python -m pip --python /opt/inlier/bin/python install --no-cache-dir --quiet --require-hashes -r /tmp/microservice.txt \
+ && find /opt/inlier -type d -name tests -prune -exec rm -rf {} +
+COPY setup.py pyproject.toml README.md /src/
+COPY detectors /src/detectors
+COPY training /src/training
+COPY serving /src/serving
+RUN cp -r /src /tmp/build \
+ && python -m pip --python /opt/inlier/bin/python install --no-cache-dir --quiet --no-deps --no-build-isolation /tmp/build \
+ && python -m pip --python /opt/inlier/bin/python uninstall --quiet --yes setuptools \
+ && python -m compileall -q /opt/inlier/lib/python*/site-packages/detectors \
+      /opt/inlier/lib/python*/site-packages/training /opt/inlier/lib/python*/site-packages/serving
+
+FROM install AS train
+ARG DETECTOR=inne
+# Files of the build context; without FEATURES the detector is trained on generated data of its kind.
+ARG FEATURES=
+ARG LABELS=
+# The detector's own, as one JSON object.
+ARG PARAMETERS={}
+ARG SEED=0
+COPY . /context
+WORKDIR /context
+RUN inlier train --detector "$DETECTOR" --seed "$SEED" --params "$PARAMETERS" --out /model/model.pkl \
+      ${FEATURES:+--features "$FEATURES"} ${LABELS:+--labels "$LABELS"}
+
+FROM base AS microservice
+COPY --from=train /opt/inlier /opt/inlier
+COPY --from=train /model /model
+USER 10001:10001
+EXPOSE 9000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
+  CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:%s/health/status' % os.environ.get('PREDICTIVE_UNIT_HTTP_SERVICE_PORT', 9000), timeout=2)"]
+ENTRYPOINT ["inlier", "serve", "--host", "0.0.0.0"]
+CMD ["/model/model.pkl"]
