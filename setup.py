@@ -36,6 +36,7 @@ EXTRAS = {
         "hypothesis>=6.100",
         "import-linter>=2.0",
         "mypy>=1.10",
+        "psutil>=5.9",
         "pandas-stubs>=2.2",
         "pytest>=8.2",
         "pytest-xdist>=3.6",

@@ -16,18 +16,23 @@ find_python() { # the first Python that is new enough, PYTHON before all others
   die "Python 3.11 or 3.12 is needed; python3 is $(python3 --version 2>&1 || true). Name another with PYTHON=/path/to/python3.11"
 }
 
+installed() { # installed NAME: whether .venv holds what requirements/NAME.txt locks now
+  [ "$(cat ".venv/installed-$1" 2>/dev/null)" = "$(cat "requirements/$1.txt" setup.py | cksum)" ]
+}
+
 make_venv() { # make_venv NAME: .venv with everything in requirements/NAME.txt and the project itself
-  local lock="requirements/$1.txt" stamp=".venv/installed-$1" python wanted
+  local lock="requirements/$1.txt" python
+  if installed "$1" || installed dev; then # dev has everything that the others have
+    return
+  fi
   if [ ! -x .venv/bin/python ]; then
     python=$(find_python)
     [ -w . ] || die "cannot write to $PWD, where .venv goes"
     "$python" -m venv .venv || die "$python cannot make a virtual environment (Debian and Ubuntu: apt install python3-venv)"
   fi
-  wanted=$(cat "$lock" setup.py | cksum)
-  [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || return 0
   [ -w .venv ] || die "cannot write to $PWD/.venv"
   echo "installing $lock into .venv ..." >&2
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" || die "could not install $lock"
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . || die "could not install Inlier itself"
-  echo "$wanted" >"$stamp"
+  cat "$lock" setup.py | cksum >".venv/installed-$1"
 }
