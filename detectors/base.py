@@ -1,4 +1,4 @@
-"""The detector contract: scikit-learn's outlier detectors, plus a score between 0 and 1 and what each feature did to it.
+"""The detector contract: scikit-learn's outlier detectors, plus a score between 0 and 1 and each feature's part in it.
 
 A new detector is a module with a subclass of `Detector` (rows that stand alone: `RowDetector`) and a line in
 ``detectors/registry.py``; the contract suite in ``tests/contract`` then tests it.
@@ -170,11 +170,11 @@ class Detector(OutlierMixin, BaseEstimator):
         if missing := sorted(parameters - attributes.keys()):
             raise InvalidState(f"{type(self).__name__}: parameter {missing[0]} is missing")
         fitted = {name: value for name, value in attributes.items() if name not in parameters}
-        vars(self).update({name: attributes[name] for name in parameters})
+        self.__dict__.update({name: attributes[name] for name in parameters})
         self._validate_parameters_of_state()
         if fitted:
             state.check(fitted, self._schema(fitted))
-            vars(self).update(fitted)
+            self.__dict__.update(fitted)
             self._restore()
 
     def _validate_parameters_of_state(self) -> None:
@@ -194,7 +194,7 @@ class Detector(OutlierMixin, BaseEstimator):
         }
 
     def _restore(self) -> None:
-        """Check what a schema cannot say, and rebuild what is derived from the state (names with a leading underscore)."""
+        """Check what a schema cannot say, and rebuild what is derived from it: names with a leading underscore."""
 
 
 class RowDetector(Detector):
@@ -202,8 +202,8 @@ class RowDetector(Detector):
 
     kind = "multivariate"
 
-    def _training_rows(self, X: npt.ArrayLike) -> FloatArray:
-        return validate_data(self, X, dtype=np.float64, order="C")  # type: ignore[no-any-return]
+    def _training_rows(self, X: npt.ArrayLike, least: int = 1) -> FloatArray:
+        return validate_data(self, X, dtype=np.float64, order="C", ensure_min_samples=least)  # type: ignore[no-any-return]
 
     def _rows(self, X: npt.ArrayLike) -> FloatArray:
         # scikit-learn's validation takes 50 us, a row's score 10; what it would pass unchanged need not go through it.

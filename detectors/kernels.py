@@ -3,8 +3,8 @@
 numba's own cache refuses a folder it cannot write to, so a container with a read-only root would compile again at every
 start. The cache here reads such a folder, and where there is none at all it compiles in memory instead of failing.
 
-numba notices a change of the file a kernel stands in, not of what it calls in other files: a kernel calls only kernels of
-its own module.
+numba notices a change of the file a kernel stands in, not of what it calls in other files: a kernel calls only kernels
+of its own module.
 """
 
 import logging
@@ -28,7 +28,7 @@ class _BakedLocator(caching.UserProvidedCacheLocator):
 
 
 class _CacheImpl(caching.CompileResultCacheImpl):
-    _locator_classes = (_BakedLocator, *caching.CompileResultCacheImpl._locator_classes[1:])
+    _locator_classes = [_BakedLocator, *caching.CompileResultCacheImpl._locator_classes[1:]]  # noqa: RUF012
 
 
 class _KernelCache(caching.FunctionCache):
@@ -47,7 +47,7 @@ def kernel(function: _Function) -> _Function:
     Bounds are not checked inside, so whatever comes from outside must have been. Floating-point operations are done as
     written, in that order: the same bits on one row or many, on one thread or several.
     """
-    compiled = njit(nogil=True)(function)
+    compiled: Any = njit(nogil=True)(function)
     try:
         compiled._cache = _KernelCache(function)
     except RuntimeError:  # numba found no folder it may write to
