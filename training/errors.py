@@ -1,0 +1,96 @@
+"""What can go wrong between files and models.
+
+::
+
+    InlierError
+    └── TrainingError           a model cannot be made: wrong parameters, rows a detector cannot learn from
+        ├── DataError           a feature, label or prediction file: names the file, and row and column where there are any
+        ├── ModelFileError      a model file
+        │   ├── ModelNotFound   there is none
+        │   ├── ModelDamaged    it is not what was written, or not a model at all
+        │   └── ModelUntrusted  its signature is missing or wrong
+        └── StorageError        a file by its key
+            ├── InvalidPath     no file may be called that
+            ├── FileMissing     there is none
+            ├── FileExists      there is one already
+            └── StorageUnavailable  the disk or the bucket fails
+"""
+
+from detectors.errors import InlierError
+
+
+class TrainingError(InlierError):
+    """The model cannot be made."""
+
+
+class DataError(TrainingError):
+    """The file cannot be read as numbers.
+
+    Attributes
+    ----------
+    file : str or None
+        What the file is called.
+    row : int or None
+        The line of a text file, counted from 1 with the header; the row of a Parquet file, counted from 1.
+    column : str or None
+        The name of the column.
+    """
+
+    def __init__(
+        self, message: str | None = None, file: str | None = None, row: int | None = None, column: str | None = None
+    ) -> None:
+        place = ", ".join(
+            part for part in (file, f"row {row}" if row else None, f"column {column!r}" if column else None) if part
+        )
+        text = message or type(self).__doc__ or ""
+        super().__init__(f"{place}: {text}" if place else text)
+        self.reason = text
+        self.file = file
+        self.row = row
+        self.column = column
+
+
+class ModelFileError(TrainingError):
+    """The model file cannot be used."""
+
+
+class ModelNotFound(ModelFileError):
+    """There is no such model file."""
+
+
+class ModelDamaged(ModelFileError):
+    """The model file is not what was written."""
+
+
+class ModelUntrusted(ModelFileError):
+    """The model file is not signed with the key in force."""
+
+
+class StorageError(TrainingError):
+    """The file cannot be reached."""
+
+    code = "storage_failed"
+
+
+class InvalidPath(StorageError):
+    """No file may have this path."""
+
+    code = "invalid_path"
+
+
+class FileMissing(StorageError):
+    """There is no such file."""
+
+    code = "file_not_found"
+
+
+class FileExists(StorageError):
+    """There is such a file already."""
+
+    code = "file_exists"
+
+
+class StorageUnavailable(StorageError):
+    """The disk or the bucket fails."""
+
+    code = "storage_unavailable"

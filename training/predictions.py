@@ -1,0 +1,186 @@
+"""From a model and features to scores, and to the prediction file."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from detectors.base import Detector
+from training import files
+from training.errors import DataError
+from training.features import Features
+from training.model import Model
+from training.times import formatted
+
+FloatArray = npt.NDArray[np.float64]
+
+_WRITTEN_ROWS = 100_000
+"""Rows turned into text at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model says of rows.
+
+    Attributes
+    ----------
+    scores : ndarray of float64, shape (n_rows,)
+        Anomaly scores.
+    labels : ndarray of int64, shape (n_rows,)
+        1 = anomaly.
+    threshold : float
+        What a score must exceed for that.
+    missing : ndarray of bool, shape (n_rows,), or None
+        Rows of which nothing can be said: each of their values is missing. Their cells in a file are empty.
+    column_scores : dict of str to ndarray
+        Where there are several series, the scores of each.
+    column_missing : dict of str to ndarray
+        Where there are several series, which values of each are missing.
+    """
+
+    scores: FloatArray
+    labels: npt.NDArray[np.int64]
+    threshold: float
+    missing: npt.NDArray[np.bool_] | None = None
+    column_scores: dict[str, FloatArray] = field(default_factory=dict)
+    column_missing: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+
+
+def anomaly_scores(
+    detector: Detector, features: Features, rows: npt.NDArray[np.int64] | None = None
+) -> FloatArray:
+    """Score rows, with their times where the detector is one of series.
+
+    Parameters
+    ----------
+    detector : Detector
+        Fitted.
+    features : Features
+        In the order of its columns.
+    rows : ndarray of int64, optional
+        Only these; not for series, whose rows don't stand alone.
+
+    Returns
+    -------
+    ndarray of float64
+        A score a row.
+    """
+    if detector.kind == "univariate":
+        series: Any = detector
+        return series.anomaly_score(features.values, times=features.times)  # type: ignore[no-any-return]
+    return detector.anomaly_score(features.values if rows is None else features.values[rows])
+
+
+def predict(model: Model, features: Features, history: Literal["fitted"] | None = None) -> Predictions:
+    """Score rows and judge them.
+
+    Parameters
+    ----------
+    model : Model
+        A trained model.
+    features : Features
+        Columns in any order.
+    history : {"fitted"}, optional
+        For series: put the end of the training series before the first row.
+
+    Returns
+    -------
+    Predictions
+        In the order of the rows.
+
+    Raises
+    ------
+    detectors.errors.UnknownFeatures
+        If the features are others than those of training.
+    """
+    values = model.arrange(features.values, features.names)
+    if model.kind == "multivariate":
+        scores = model.detector.anomaly_score(values)
+        return Predictions(scores, (scores > model.threshold).astype(np.int64), model.threshold)
+    return _predict_series(model, values, features.times, history)
+
+
+def _predict_series(
+    model: Model, values: FloatArray, times: npt.NDArray[np.datetime64] | None, history: Literal["fitted"] | None
+) -> Predictions:
+    detector: Any = model.detector
+    scores = detector.anomaly_score(values, times=times, history=history)
+    absent = np.isnan(values)
+    missing = absent.all(axis=1)
+    labels = (scores > model.threshold).astype(np.int64)
+    columns: dict[str, FloatArray] = {}
+    if values.shape[1] > 1:
+        by_column = detector.column_scores(values, times=times, history=history)
+        columns = dict(zip(model.feature_names, by_column.T, strict=True))
+    column_missing = dict(zip(model.feature_names, absent.T, strict=True)) if columns else {}
+    return Predictions(scores, labels, model.threshold, missing if missing.any() else None, columns, column_missing)
+
+
+def write_predictions(
+    path: str | os.PathLike[str], predictions: Predictions, features: Features
+) -> Path:
+    """Write the prediction file: the rows of the input in their order.
+
+    Its columns are the time column if there was one, ``anomaly_score``, ``complementary_score``, ``label``, and for
+    several series ``<column>_anomaly_score`` of each. Numbers are written so that they read back as the same bits.
+
+    Parameters
+    ----------
+    path : path
+        The CSV file, or Parquet where it ends in ``.parquet``; replaced in one step.
+    predictions : Predictions
+        What the model said.
+    features : Features
+        Of what; for its times.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written.
+    """
+    target = Path(path)
+    try:
+        with files.opened(target) as (staged, file):
+            if target.suffix == ".parquet":
+                _table(predictions, features, slice(None)).to_parquet(file, index=False)
+            else:
+                for start in range(0, len(predictions.scores), _WRITTEN_ROWS):
+                    rows = slice(start, start + _WRITTEN_ROWS)
+                    _table(predictions, features, rows).to_csv(file, index=False, header=start == 0)
+            file.flush()
+            os.fsync(file.fileno())
+            staged.replace(target)
+        files.sync_folder(target.parent)
+    except OSError as error:
+        raise DataError(f"cannot be written: {error.strerror or error}", file=str(target)) from error
+    return target
+
+
+def _table(predictions: Predictions, features: Features, rows: slice) -> pd.DataFrame:
+    columns: dict[str, Any] = {}
+    if features.times is not None:
+        columns[features.time_name or "Time"] = formatted(features.times[rows], features.time_unit)
+    scores = predictions.scores[rows]
+    missing = predictions.missing
+    if missing is None:
+        columns |= {"anomaly_score": scores, "complementary_score": 1.0 - scores, "label": predictions.labels[rows]}
+    else:
+        known = ~missing[rows]
+        columns["anomaly_score"] = np.where(known, scores, np.nan)
+        columns["complementary_score"] = np.where(known, 1.0 - scores, np.nan)
+        columns["label"] = pd.array(predictions.labels[rows], dtype="Int64")
+        columns["label"][~known] = pd.NA
+    for name, column in predictions.column_scores.items():
+        absent = predictions.column_missing.get(name)
+        shown = column[rows] if absent is None else np.where(absent[rows], np.nan, column[rows])
+        columns[f"{name}_anomaly_score"] = shown
+    return pd.DataFrame(columns)

@@ -1,0 +1,186 @@
+"""From features to a model."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors import registry
+from detectors.base import Detector
+from training.defaults import training_parameters
+from training.errors import TrainingError
+from training.features import Features
+from training.histograms import Histogram
+from training.metrics import evaluate
+from training.model import Model
+from training.predictions import anomaly_scores
+
+Progress = Callable[[float, str], None]
+"""Called with the share that is done, 0 to 1, and what is being done now."""
+
+SCORED_ROWS = 50_000
+"""Rows whose scores make the histogram, evenly spaced where there are more: scoring all can take longer than fitting."""
+
+
+def train(
+    detector: str,
+    features: Features,
+    labels: npt.NDArray[np.int64] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> Model:
+    """Train a detector.
+
+    Parameters
+    ----------
+    detector : str
+        Its name in the registry, in any case.
+    features : Features
+        Training rows.
+    labels : ndarray of int64, optional
+        1 = anomaly, as many as rows. The model's metrics are computed from them.
+    parameters : mapping, optional
+        The detector's own; they go over those of `training.defaults`.
+    seed : int, optional
+        What random numbers are drawn from, for a detector that draws any.
+    progress : callable, optional
+        Called with the share that is done and what is being done.
+
+    Returns
+    -------
+    Model
+        The trained model.
+
+    Raises
+    ------
+    detectors.errors.UnknownDetector
+        If there is no such detector.
+    TrainingError
+        For unknown parameters or wrong values, and for rows it cannot learn from.
+
+    Examples
+    --------
+    >>> from training.synthetic import clusters
+    >>> features, labels = clusters(seed=7)
+    >>> model = train("inne", features, labels, seed=7)
+    >>> model.title, model.n_rows, model.metrics["roc_auc"]
+    ('iNNE', 3005, 1.0)
+    """
+    report = progress or (lambda share, doing: None)
+    made_of = registry.find(detector)
+    name = made_of.__name__.lower()
+    _check_labels(features, labels)
+    estimator = made_of(**checked_parameters(made_of, training_parameters(name) | dict(parameters or {}), seed))
+    report(0.0, f"fitting {made_of.title} on {len(features)} rows")
+    fit(estimator, features)
+    report(0.6, "scoring training rows")
+    scored = None if labels is not None or made_of.kind == "univariate" else _evenly_spaced(len(features))
+    scores = anomaly_scores(estimator, features, scored)
+    report(0.9, "counting values")
+    model = Model(
+        detector=estimator,
+        detector_name=name,
+        feature_names=features.names,
+        trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        n_rows=len(features),
+        parameters=_plain(estimator.get_params(deep=False)),
+        histograms={
+            column: Histogram.of_feature(values) for column, values in zip(features.names, features.values.T, strict=True)
+        },
+        score_histogram=Histogram.of_scores(scores),
+        seed=seed,
+        metrics={} if labels is None else evaluate(labels, scores, estimator.threshold_),
+        time_name=features.time_name,
+        time_unit=features.time_unit,
+    )
+    report(1.0, "done")
+    return model
+
+
+def fit(detector: Detector, features: Features) -> None:
+    """Fit a detector to features, with their times if it is one of series.
+
+    Parameters
+    ----------
+    detector : Detector
+        Changed in place.
+    features : Features
+        Training rows.
+
+    Raises
+    ------
+    TrainingError
+        For wrong parameters, and for rows it cannot learn from.
+    """
+    times: Any = {"times": features.times} if detector.kind == "univariate" else {}
+    try:
+        detector.fit(features.values, **times)
+    except ValueError as error:  # scikit-learn's word for wrong parameters and for wrong rows
+        raise TrainingError(f"{type(detector).title} on {features.source}: {error}") from error
+
+
+def checked_parameters(made_of: type[Detector], parameters: Mapping[str, Any], seed: int | None) -> dict[str, Any]:
+    """The constructor's arguments: known names only, the seed among them if the detector takes one.
+
+    Parameters
+    ----------
+    made_of : type
+        A detector class.
+    parameters : mapping
+        By name.
+    seed : int or None
+        For ``random_state``.
+
+    Returns
+    -------
+    dict
+        For the constructor. Values are checked by `fit`.
+
+    Raises
+    ------
+    TrainingError
+        Names the unknown ones and the nearest known.
+    """
+    known = [name for name in inspect.signature(made_of).parameters]
+    for name in parameters:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known) or 'none'}"
+            raise TrainingError(f"{made_of.title} has no parameter {name!r}; {hint}")
+    checked = dict(parameters)
+    if seed is not None and "random_state" in known:
+        if checked.get("random_state", seed) != seed:
+            raise TrainingError(f"the seed is {seed}, random_state is {checked['random_state']}: give one of them")
+        checked["random_state"] = seed
+    return checked
+
+
+def _check_labels(features: Features, labels: npt.NDArray[np.int64] | None) -> None:
+    if labels is not None and len(labels) != len(features):
+        raise TrainingError(f"there are {len(labels)} labels for {len(features)} rows of {features.source}")
+
+
+def _evenly_spaced(n_rows: int) -> npt.NDArray[np.int64] | None:
+    if n_rows <= SCORED_ROWS:
+        return None
+    return np.linspace(0, n_rows - 1, SCORED_ROWS).astype(np.int64)
+
+
+def _plain(value: Any) -> Any:
+    """Parameters as JSON has them; what it has no word for, as text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float) and np.isfinite(value):
+        return value
+    return str(value)
