@@ -1,0 +1,411 @@
+"""A k-d tree in flat arrays: how it is built, the nearest rows of a row.
+
+Nodes are numbered as in a heap: the children of node i are 2 i + 1 and 2 i + 2, all leaves are on one level. A node is
+halved at the median of its widest side, rows with the same value by their number: the split that scikit-learn's tree
+makes, so that rounding at a node's corner can be told as it falls there (`detectors.neighbours`).
+
+Distances are *reduced* for the Euclidean metric: squared, which orders them alike and is cheaper. The rows of a leaf lie
+feature by feature, so that a processor takes several of them at once; a row's features are still added up in order, as
+scikit-learn's tree adds them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.blocks import for_each_block
+from detectors.kernels import kernel
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+METRICS = {"euclidean": 0, "manhattan": 1, "chebyshev": 2}
+"""Metrics by name, and what the kernels call them."""
+
+PEER_LEAF_ROWS = 30
+"""Rows a leaf of scikit-learn's tree has at least, by default."""
+
+EXTRA_LEVELS = 1
+"""Levels below scikit-learn's leaves. Leaves of 15 to 30 rows were the fastest between 2 and 16 features."""
+
+QUERY_BLOCK_ROWS = 2048
+"""Rows a thread takes at a time: some milliseconds."""
+
+EUCLIDEAN, MANHATTAN = METRICS["euclidean"], METRICS["manhattan"]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Rows arranged in a k-d tree.
+
+    Attributes
+    ----------
+    order : ndarray of shape (n,), int64
+        Numbers of the rows, leaf after leaf.
+    starts, stops : ndarray of shape (n_nodes,), int64
+        Where in `order` a node's rows are.
+    low, high : ndarray of shape (n_nodes, d), float64
+        The corners of a node's rows; ``low > high`` for a node without rows.
+    cells : ndarray of shape (n * d,), float64
+        The leaves one after another, each feature by feature.
+    widest : int
+        Rows of the largest leaf.
+    metric : int
+        One of `METRICS`.
+    """
+
+    order: IntArray
+    starts: IntArray
+    stops: IntArray
+    low: FloatArray
+    high: FloatArray
+    cells: FloatArray
+    widest: int
+    metric: int
+
+    @property
+    def n_leaves(self) -> int:
+        """How many leaves there are: the last of the nodes."""
+        return (self.starts.shape[0] + 1) // 2
+
+    @property
+    def arrays(self) -> tuple[IntArray, IntArray, IntArray, FloatArray, FloatArray, FloatArray, int, int]:
+        """What the kernels take, in their order."""
+        return self.order, self.starts, self.stops, self.low, self.high, self.cells, self.widest, self.metric
+
+
+def build(X: FloatArray, metric: str) -> Tree:
+    """Arrange rows in a tree.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d), float64
+        Finite, at least one row.
+    metric : str
+        One of `METRICS`.
+
+    Returns
+    -------
+    Tree
+        It has its own copy of the rows.
+    """
+    n_rows = X.shape[0]
+    levels = int(np.log2(max(1, (n_rows - 1) / PEER_LEAF_ROWS)) + 1) + EXTRA_LEVELS
+    n_nodes = 2**levels - 1
+    points = X.copy()
+    order = np.arange(n_rows)
+    starts, stops = np.zeros(n_nodes, dtype=np.int64), np.zeros(n_nodes, dtype=np.int64)
+    low, high = np.full((n_nodes, X.shape[1]), np.inf), np.full((n_nodes, X.shape[1]), -np.inf)
+    _split(points, order, starts, stops, low, high)
+    cells = np.empty(points.size)
+    _lay_out(points, starts, stops, cells)
+    widest = int((stops - starts)[n_nodes // 2 :].max())
+    return Tree(order, starts, stops, low, high, cells, widest, METRICS[metric])
+
+
+def part_of(tree: Tree, kept: npt.NDArray[np.bool_]) -> Tree:
+    """The same tree with some of its rows only.
+
+    Parameters
+    ----------
+    tree : Tree
+        All rows.
+    kept : ndarray of shape (n,), bool
+        Which rows to keep, by their number.
+
+    Returns
+    -------
+    Tree
+        Node by node the same rows less those not kept; rows keep their numbers.
+    """
+    in_order = kept[tree.order]
+    before = np.concatenate([[0], np.cumsum(in_order)])
+    starts, stops = before[tree.starts], before[tree.stops]
+    order = tree.order[in_order]
+    low, high = np.full_like(tree.low, np.inf), np.full_like(tree.high, -np.inf)
+    cells = np.empty(order.shape[0] * low.shape[1])
+    _keep(tree.cells, tree.starts, tree.stops, in_order, cells, low, high)
+    return Tree(order, starts, stops, low, high, cells, tree.widest, tree.metric)
+
+
+def nearest(tree: Tree, X: FloatArray) -> tuple[FloatArray, IntArray]:
+    """The nearest row of each of some others.
+
+    Parameters
+    ----------
+    tree : Tree
+        At least one row.
+    X : ndarray of shape (n, d), float64
+        Finite.
+
+    Returns
+    -------
+    reduced : ndarray of shape (n,), float64
+        Reduced distances.
+    rows : ndarray of shape (n,), int64
+        Numbers of the tree's rows; of rows at the same distance the first.
+    """
+    reduced, rows = np.empty(X.shape[0]), np.empty(X.shape[0], dtype=np.int64)
+    arrays = (tree.order, tree.starts, tree.stops, tree.low, tree.high, tree.cells, tree.widest, tree.metric)
+
+    def work(start: int, stop: int) -> None:
+        _nearest(*arrays, X[start:stop], reduced[start:stop], rows[start:stop])
+
+    for_each_block(work, X.shape[0], QUERY_BLOCK_ROWS)
+    return reduced, rows
+
+
+def k_nearest(tree: Tree, k: int) -> tuple[FloatArray, IntArray]:
+    """The k nearest rows of each row of a whole tree, itself included.
+
+    Parameters
+    ----------
+    tree : Tree
+        All rows, numbered from 0.
+    k : int
+        From 1 to the number of rows.
+
+    Returns
+    -------
+    reduced : ndarray of shape (n, k), float64
+        Reduced distances, ascending.
+    rows : ndarray of shape (n, k), int64
+        Numbers of the rows.
+    """
+    n_rows = tree.order.shape[0]
+    reduced, rows = np.empty((n_rows, k)), np.empty((n_rows, k), dtype=np.int64)
+    arrays = (tree.order, tree.starts, tree.stops, tree.low, tree.high, tree.cells, tree.widest, tree.metric)
+
+    def work(start: int, stop: int) -> None:
+        _k_nearest(*arrays, start, stop, reduced, rows)
+
+    for_each_block(work, tree.n_leaves, max(1, QUERY_BLOCK_ROWS * tree.n_leaves // n_rows))
+    return reduced, rows
+
+
+def distances(reduced: FloatArray, metric: str) -> FloatArray:
+    """Distances from reduced ones.
+
+    Parameters
+    ----------
+    reduced : ndarray of float64
+        Reduced distances.
+    metric : str
+        One of `METRICS`.
+
+    Returns
+    -------
+    ndarray of the same shape, float64
+        Distances.
+    """
+    return np.sqrt(reduced) if metric == "euclidean" else reduced
+
+
+@kernel
+def _split(points, order, starts, stops, low, high):  # type: ignore[no-untyped-def]
+    n_nodes, n_features = low.shape
+    stops[0] = points.shape[0]
+    for node in range(n_nodes):
+        start, stop = starts[node], stops[node]
+        for row in range(start, stop):
+            for k in range(n_features):
+                low[node, k] = min(low[node, k], points[row, k])
+                high[node, k] = max(high[node, k], points[row, k])
+        if 2 * node + 1 >= n_nodes:
+            continue
+        axis, widest = 0, 0.0
+        for k in range(n_features):
+            if high[node, k] - low[node, k] > widest:
+                axis, widest = k, high[node, k] - low[node, k]
+        middle = start + (stop - start) // 2
+        if start < middle:
+            _partition(points, order, start, stop, middle, axis)
+        starts[2 * node + 1], stops[2 * node + 1] = start, middle
+        starts[2 * node + 2], stops[2 * node + 2] = middle, stop
+
+
+@kernel
+def _before(points, order, axis, row, value, number):  # type: ignore[no-untyped-def]
+    return points[row, axis] < value or (points[row, axis] == value and order[row] < number)
+
+
+@kernel
+def _after(points, order, axis, row, value, number):  # type: ignore[no-untyped-def]
+    return points[row, axis] > value or (points[row, axis] == value and order[row] > number)
+
+
+@kernel
+def _partition(points, order, start, stop, middle, axis):  # type: ignore[no-untyped-def]
+    """Put what belongs before `middle` before it (Hoare's selection, pivots drawn at random: no order of rows is slow)."""
+    left, right = start, stop - 1
+    state = np.uint64(stop - start) * np.uint64(0x9E3779B97F4A7C15)
+    while left < right:
+        state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+        a = left + np.int64((state >> np.uint64(33)) % np.uint64(right - left + 1))
+        b, c = (left + right) // 2, right - (a - left)
+        if _before(points, order, axis, b, points[a, axis], order[a]):
+            a, b = b, a
+        if _before(points, order, axis, c, points[b, axis], order[b]):
+            b = a if _before(points, order, axis, c, points[a, axis], order[a]) else c
+        value, number = points[b, axis], order[b]
+        i, j = left, right
+        while i <= j:
+            while _before(points, order, axis, i, value, number):
+                i += 1
+            while _after(points, order, axis, j, value, number):
+                j -= 1
+            if i <= j:
+                for k in range(points.shape[1]):
+                    points[i, k], points[j, k] = points[j, k], points[i, k]
+                order[i], order[j] = order[j], order[i]
+                i += 1
+                j -= 1
+        if middle <= j:
+            right = j
+        elif middle >= i:
+            left = i
+        else:
+            return
+
+
+@kernel
+def _lay_out(points, starts, stops, cells):  # type: ignore[no-untyped-def]
+    n_features = points.shape[1]
+    for leaf in range(starts.shape[0] // 2, starts.shape[0]):
+        start, size = starts[leaf], stops[leaf] - starts[leaf]
+        for k in range(n_features):
+            for row in range(size):
+                cells[start * n_features + k * size + row] = points[start + row, k]
+
+
+@kernel
+def _keep(cells, starts, stops, in_order, kept_cells, low, high):  # type: ignore[no-untyped-def]
+    n_nodes, n_features = low.shape
+    position = 0
+    for leaf in range(n_nodes // 2, n_nodes):
+        start, size = starts[leaf], stops[leaf] - starts[leaf]
+        for k in range(n_features):
+            for row in range(size):
+                if in_order[start + row]:
+                    value = cells[start * n_features + k * size + row]
+                    kept_cells[position] = value
+                    position += 1
+                    low[leaf, k] = min(low[leaf, k], value)
+                    high[leaf, k] = max(high[leaf, k], value)
+    for node in range(n_nodes // 2 - 1, -1, -1):
+        for k in range(n_features):
+            low[node, k] = min(low[2 * node + 1, k], low[2 * node + 2, k])
+            high[node, k] = max(high[2 * node + 1, k], high[2 * node + 2, k])
+
+
+@kernel
+def _leaf_distances(cells, start, size, row, metric, reduced):  # type: ignore[no-untyped-def]
+    n_features = row.shape[0]
+    for k in range(n_features):
+        value = row[k]
+        feature = cells[start * n_features + k * size : start * n_features + (k + 1) * size]
+        if k == 0:
+            reduced[:size] = 0.0
+        if metric == EUCLIDEAN:
+            for other in range(size):
+                reduced[other] += (value - feature[other]) * (value - feature[other])
+        elif metric == MANHATTAN:
+            for other in range(size):
+                reduced[other] += abs(value - feature[other])
+        else:
+            for other in range(size):
+                reduced[other] = max(reduced[other], abs(value - feature[other]))
+
+
+@kernel
+def _gap(low, high, node, row, metric):  # type: ignore[no-untyped-def]
+    """The reduced distance from a row to the nearest corner or side of a node: never more than to a row in it."""
+    gap = 0.0
+    for k in range(row.shape[0]):
+        side = max(low[node, k] - row[k], row[k] - high[node, k], 0.0)
+        if metric == EUCLIDEAN:
+            gap += side * side
+        elif metric == MANHATTAN:
+            gap += side
+        else:
+            gap = max(gap, side)
+    return gap
+
+
+@kernel
+def _nearest(order, starts, stops, low, high, cells, widest, metric, X, reduced, rows):  # type: ignore[no-untyped-def]
+    first_leaf = starts.shape[0] // 2
+    in_leaf = np.empty(widest)
+    nodes, gaps = np.empty(64, dtype=np.int64), np.empty(64)
+    for query in range(X.shape[0]):
+        row = X[query]
+        best, found = np.inf, -1
+        nodes[0], gaps[0], depth = 0, 0.0, 1
+        while depth > 0:
+            depth -= 1
+            node = nodes[depth]
+            if gaps[depth] > best or starts[node] == stops[node]:
+                continue
+            if node < first_leaf:
+                near, far = 2 * node + 1, 2 * node + 2
+                near_gap = _gap(low, high, near, row, metric)
+                far_gap = _gap(low, high, far, row, metric)
+                if far_gap < near_gap:
+                    near, far, near_gap, far_gap = far, near, far_gap, near_gap
+                nodes[depth], gaps[depth] = far, far_gap
+                nodes[depth + 1], gaps[depth + 1] = near, near_gap
+                depth += 2
+                continue
+            start, size = starts[node], stops[node] - starts[node]
+            _leaf_distances(cells, start, size, row, metric, in_leaf)
+            for other in range(size):
+                number = order[start + other]
+                if in_leaf[other] < best or (in_leaf[other] == best and (found < 0 or number < found)):
+                    best, found = in_leaf[other], number
+        reduced[query], rows[query] = best, found
+
+
+@kernel
+def _insert(reduced, rows, k, distance, number):  # type: ignore[no-untyped-def]
+    place = k - 1
+    while place > 0 and reduced[place - 1] > distance:
+        reduced[place], rows[place] = reduced[place - 1], rows[place - 1]
+        place -= 1
+    reduced[place], rows[place] = distance, number
+
+
+@kernel
+def _k_nearest(order, starts, stops, low, high, cells, widest, metric, first, last, reduced, rows):  # type: ignore[no-untyped-def]
+    """The leaves `first` to `last`; each row's search starts in its own leaf and climbs, so that the bound is soon tight."""
+    n_features, k = low.shape[1], reduced.shape[1]
+    first_leaf = starts.shape[0] // 2
+    in_leaf, row, nodes = np.empty(widest), np.empty(n_features), np.empty(64, dtype=np.int64)
+    for leaf in range(first_leaf + first, first_leaf + last):
+        for member in range(stops[leaf] - starts[leaf]):
+            for feature in range(n_features):
+                size = stops[leaf] - starts[leaf]
+                row[feature] = cells[starts[leaf] * n_features + feature * size + member]
+            own = order[starts[leaf] + member]
+            near, numbers = reduced[own], rows[own]
+            near[:], numbers[:] = np.inf, -1
+            climbed, nodes[0], depth = leaf, leaf, 1
+            while True:
+                while depth > 0:
+                    depth -= 1
+                    node = nodes[depth]
+                    if _gap(low, high, node, row, metric) >= near[k - 1] and numbers[k - 1] >= 0:
+                        continue
+                    if node < first_leaf:
+                        nodes[depth], nodes[depth + 1] = 2 * node + 1, 2 * node + 2
+                        depth += 2
+                        continue
+                    start, size = starts[node], stops[node] - starts[node]
+                    _leaf_distances(cells, start, size, row, metric, in_leaf)
+                    for other in range(size):
+                        if in_leaf[other] < near[k - 1] or numbers[k - 1] < 0:
+                            _insert(near, numbers, k, in_leaf[other], order[start + other])
+                if climbed == 0:
+                    break
+                nodes[0], depth = ((climbed - 1) ^ 1) + 1, 1
+                climbed = (climbed - 1) // 2

@@ -1,0 +1,404 @@
+"""Which rows lie within a distance of each other, decided as scikit-learn's tree decides it: the kernels of DBSCAN.
+
+scikit-learn's k-d tree takes a row j for a neighbour of i if j's leaf or a node above it lies wholly within the radius, if
+not, drops it if such a node lies wholly beyond, and only then compares the distances, squared. Its nodes' corners go
+through ``pow``, so where a distance equals the radius but for rounding the answer depends on the tree, and may differ
+between (i, j) and (j, i). `_reaches` repeats that walk for the few pairs it matters to: those whose squared distance is
+within `_ROUNDING` of the squared radius. For the other metrics all of these comparisons agree.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.blocks import for_each_block
+from detectors.kdtree import EUCLIDEAN, EXTRA_LEVELS, MANHATTAN, QUERY_BLOCK_ROWS, Tree
+from detectors.kernels import kernel
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_ROUNDING = 2.0**-50
+"""Per feature: more than the products, sums and powers of a squared distance can be off by, relatively."""
+
+_SAFE = (1e-250, 1e250)
+"""Squared radii between which nothing that matters under- or overflows; for others every pair is decided by the walk."""
+
+
+@dataclass(frozen=True)
+class Radius:
+    """A distance that separates neighbours from others.
+
+    Attributes
+    ----------
+    distance, reduced : float
+        As given, and as reduced distances are compared with it.
+    surely, hardly : float
+        Reduced distances up to `surely` are within, those above `hardly` beyond, whatever rounding does.
+    """
+
+    distance: float
+    reduced: float
+    surely: float
+    hardly: float
+
+    @classmethod
+    def of(cls, distance: float, tree: Tree) -> "Radius":
+        """The radius in a tree's metric and dimension."""
+        if tree.metric != EUCLIDEAN:
+            return cls(distance, distance, distance, distance)
+        reduced = distance * distance
+        if not _SAFE[0] < reduced < _SAFE[1]:
+            return cls(distance, reduced, -1.0, np.inf)
+        slack = reduced * _ROUNDING * (tree.low.shape[1] + 8)
+        return cls(distance, reduced, reduced - slack, reduced + slack)
+
+
+def core_rows(tree: Tree, radius: Radius, min_samples: int) -> npt.NDArray[np.bool_]:
+    """Which rows have at least `min_samples` rows within the radius, themselves included.
+
+    Parameters
+    ----------
+    tree : Tree
+        All rows.
+    radius : Radius
+        How near a neighbour is.
+    min_samples : int
+        Counting stops there.
+
+    Returns
+    -------
+    ndarray of shape (n,), bool
+        By the number of the row.
+    """
+    n_rows = tree.order.shape[0]
+    is_core = np.zeros(n_rows, dtype=np.bool_)
+    bounds = (radius.distance, radius.reduced, radius.surely, radius.hardly, 2.0)
+
+    def work(start: int, stop: int) -> None:
+        _core_rows(*tree.arrays, *bounds, min_samples, start, stop, is_core)
+
+    for_each_block(work, tree.n_leaves, max(1, QUERY_BLOCK_ROWS * tree.n_leaves // n_rows))
+    return is_core
+
+
+def components(tree: Tree, cores: Tree, radius: Radius) -> tuple[IntArray, IntArray]:
+    """Which core rows are connected.
+
+    Parameters
+    ----------
+    tree, cores : Tree
+        All rows, and `part_of` it with the core rows.
+    radius : Radius
+        How near a neighbour is.
+
+    Returns
+    -------
+    roots : ndarray of shape (n,), int64
+        For each row one of its component; core rows that reach each other have the same.
+    one_way : ndarray of shape (k, 2), int64
+        Rows (i, j) of which i reaches j, but not j i, by rounding. May name rows that are connected otherwise.
+    """
+    bounds = (radius.distance, radius.reduced, radius.surely, radius.hardly, 2.0)
+    parents = np.arange(tree.order.shape[0])
+    one_way = _components(*cores.arrays, *bounds, tree.low, tree.high, parents)
+    return parents, one_way
+
+
+def reached_rows(tree: Tree, cores: Tree, radius: Radius, rows: IntArray, X: FloatArray) -> npt.NDArray[np.bool_]:
+    """Which rows lie within the radius of a core row, as seen from there.
+
+    Parameters
+    ----------
+    tree, cores : Tree
+        All rows, and `part_of` it with the core rows.
+    radius : Radius
+        How near a neighbour is.
+    rows : ndarray of shape (k,), int64
+        Numbers of the rows in question.
+    X : ndarray of shape (n, d), float64
+        All rows, by number.
+
+    Returns
+    -------
+    ndarray of shape (k,), bool
+        True for rows that some core row reaches.
+    """
+    bounds = (radius.distance, radius.reduced, radius.surely, radius.hardly, 2.0)
+    reached = np.zeros(rows.shape[0], dtype=np.bool_)
+    if rows.size:
+        places = np.empty_like(tree.order)
+        places[tree.order] = np.arange(tree.order.shape[0])
+        leaves = np.searchsorted(tree.stops[-tree.n_leaves :], places[rows], side="right") + tree.n_leaves - 1
+        _reached_rows(*cores.arrays, *bounds, tree.low, tree.high, X[rows], leaves, reached)
+    return reached
+
+
+@kernel
+def _leaf_distances(cells, start, size, row, metric, reduced):  # type: ignore[no-untyped-def]
+    n_features = row.shape[0]
+    reduced[:size] = 0.0
+    for k in range(n_features):
+        value = row[k]
+        feature = cells[start * n_features + k * size : start * n_features + (k + 1) * size]
+        if metric == EUCLIDEAN:
+            for other in range(size):
+                reduced[other] += (value - feature[other]) * (value - feature[other])
+        elif metric == MANHATTAN:
+            for other in range(size):
+                reduced[other] += abs(value - feature[other])
+        else:
+            for other in range(size):
+                reduced[other] = max(reduced[other], abs(value - feature[other]))
+
+
+@kernel
+def _take(cells, start, size, member, row):  # type: ignore[no-untyped-def]
+    for k in range(row.shape[0]):
+        row[k] = cells[start * row.shape[0] + k * size + member]
+
+
+@kernel
+def _gap(low, high, node, row, metric):  # type: ignore[no-untyped-def]
+    gap = 0.0
+    for k in range(row.shape[0]):
+        side = max(low[node, k] - row[k], row[k] - high[node, k], 0.0)
+        if metric == EUCLIDEAN:
+            gap += side * side
+        elif metric == MANHATTAN:
+            gap += side
+        else:
+            gap = max(gap, side)
+    return gap
+
+
+@kernel
+def _reach(low, high, node, row, metric):  # type: ignore[no-untyped-def]
+    """The reduced distance to the farthest corner of a node."""
+    reach = 0.0
+    for k in range(row.shape[0]):
+        side = max(row[k] - low[node, k], high[node, k] - row[k])
+        if metric == EUCLIDEAN:
+            reach += side * side
+        elif metric == MANHATTAN:
+            reach += side
+        else:
+            reach = max(reach, side)
+    return reach
+
+
+@kernel
+def _node_gap(low, high, one, two, metric):  # type: ignore[no-untyped-def]
+    """The reduced distance between two nodes."""
+    gap = 0.0
+    for k in range(low.shape[1]):
+        side = max(low[one, k] - high[two, k], low[two, k] - high[one, k], 0.0)
+        if metric == EUCLIDEAN:
+            gap += side * side
+        elif metric == MANHATTAN:
+            gap += side
+        else:
+            gap = max(gap, side)
+    return gap
+
+
+@kernel
+def _reaches(row, reduced, leaf, low, high, distance, limit, power):  # type: ignore[no-untyped-def]
+    """Whether scikit-learn's query at `row` finds a row of `leaf` at that reduced distance; `low`, `high` of all rows."""
+    levels = 0
+    while (leaf + 1) >> (levels + 1):
+        levels += 1
+    for level in range(levels, EXTRA_LEVELS - 1, -1):
+        node = ((leaf + 1) >> level) - 1
+        nearest, farthest = 0.0, 0.0
+        for k in range(row.shape[0]):
+            below, above = low[node, k] - row[k], row[k] - high[node, k]
+            nearest += (0.5 * ((below + abs(below)) + (above + abs(above)))) ** power
+            farthest += max(abs(below), abs(above)) ** power
+        if nearest ** (1.0 / power) > distance:
+            return False
+        if farthest ** (1.0 / power) <= distance:
+            return True
+    return reduced <= limit
+
+
+@kernel
+def _core_rows(  # type: ignore[no-untyped-def]
+    order, starts, stops, low, high, cells, widest, metric, distance, limit, surely, hardly, power, min_samples, first, last, is_core
+):
+    """The leaves `first` to `last`; each row's count starts in its own leaf and climbs, so that it is soon complete."""
+    first_leaf = starts.shape[0] // 2
+    reduced, row, nodes = np.empty(widest), np.empty(low.shape[1]), np.empty(64, dtype=np.int64)
+    for leaf in range(first_leaf + first, first_leaf + last):
+        for member in range(stops[leaf] - starts[leaf]):
+            _take(cells, starts[leaf], stops[leaf] - starts[leaf], member, row)
+            count, climbed, nodes[0], depth = 0, leaf, leaf, 1
+            while count < min_samples:
+                while depth > 0 and count < min_samples:
+                    depth -= 1
+                    node = nodes[depth]
+                    gap = _gap(low, high, node, row, metric)
+                    if gap > hardly:
+                        continue
+                    reach = _reach(low, high, node, row, metric)
+                    start, size = starts[node], stops[node] - starts[node]
+                    if reach <= surely:
+                        count += size
+                    elif node < first_leaf:
+                        nodes[depth], nodes[depth + 1] = 2 * node + 1, 2 * node + 2
+                        depth += 2
+                    else:
+                        _leaf_distances(cells, start, size, row, metric, reduced)
+                        if gap <= surely and reach > hardly:
+                            for other in range(size):
+                                count += reduced[other] <= limit
+                        else:
+                            for other in range(size):
+                                count += reduced[other] <= surely or (
+                                    reduced[other] <= hardly
+                                    and _reaches(row, reduced[other], node, low, high, distance, limit, power)
+                                )
+                if climbed == 0:
+                    break
+                nodes[0], depth = ((climbed - 1) ^ 1) + 1, 1
+                climbed = (climbed - 1) // 2
+            is_core[order[starts[leaf] + member]] = count >= min_samples
+
+
+@kernel
+def _root(parents, row):  # type: ignore[no-untyped-def]
+    while parents[row] != row:
+        parents[row] = parents[parents[row]]
+        row = parents[row]
+    return row
+
+
+@kernel
+def _unite(parents, one, two):  # type: ignore[no-untyped-def]
+    one, two = _root(parents, one), _root(parents, two)
+    parents[max(one, two)] = min(one, two)
+
+
+@kernel
+def _note_whole(order, starts, stops, parents, whole, node):  # type: ignore[no-untyped-def]
+    """Note whether a node's rows are of one component. Once they are they stay so."""
+    if whole[node]:
+        return
+    if node >= starts.shape[0] // 2:
+        root = _root(parents, order[starts[node]])
+        for place in range(starts[node] + 1, stops[node]):
+            if _root(parents, order[place]) != root:
+                return
+        whole[node] = True
+        return
+    left, right = 2 * node + 1, 2 * node + 2
+    if whole[left] and whole[right]:
+        empty = starts[left] == stops[left] or starts[right] == stops[right]
+        whole[node] = empty or _root(parents, order[starts[left]]) == _root(parents, order[starts[right]])
+
+
+@kernel
+def _same(order, starts, parents, whole, one, two):  # type: ignore[no-untyped-def]
+    return whole[one] and whole[two] and _root(parents, order[starts[one]]) == _root(parents, order[starts[two]])
+
+
+@kernel
+def _components(  # type: ignore[no-untyped-def]
+    order, starts, stops, low, high, cells, widest, metric, distance, limit, surely, hardly, power, all_low, all_high, parents
+):
+    """Unite the core rows within each leaf, then, from the leaves to the root, those of sibling nodes."""
+    n_nodes, n_features = low.shape
+    first_leaf = n_nodes // 2
+    whole = starts == stops
+    one_way, n_one_way = np.empty((16, 2), dtype=np.int64), 0
+    pairs = np.empty((256, 2), dtype=np.int64)
+    reduced, row, other_row = np.empty(widest), np.empty(n_features), np.empty(n_features)
+    for top in range(n_nodes - 1, -1, -1):
+        if starts[top] == stops[top]:
+            continue
+        depth = 1
+        if top >= first_leaf:
+            pairs[0, 0], pairs[0, 1] = top, top
+        else:
+            pairs[0, 0], pairs[0, 1] = 2 * top + 1, 2 * top + 2
+        while depth > 0:
+            depth -= 1
+            one, two = pairs[depth]
+            if starts[one] == stops[one] or starts[two] == stops[two]:
+                continue
+            if one != two and _node_gap(low, high, one, two, metric) > hardly:
+                continue
+            _note_whole(order, starts, stops, parents, whole, one)
+            _note_whole(order, starts, stops, parents, whole, two)
+            if _same(order, starts, parents, whole, one, two):
+                continue
+            if one < first_leaf:
+                near, far = 2 * one + 1, 2 * one + 2  # both are on one level
+                for step in range(4):
+                    pairs[depth + step, 0] = near if step % 2 else far
+                    pairs[depth + step, 1] = 2 * two + 1 + step // 2
+                depth += 4
+                continue
+            start, size = starts[two], stops[two] - starts[two]
+            for member in range(stops[one] - starts[one]):
+                mine = order[starts[one] + member]
+                if whole[two] and _root(parents, mine) == _root(parents, order[start]):
+                    continue
+                _take(cells, starts[one], stops[one] - starts[one], member, row)
+                if one != two and _gap(low, high, two, row, metric) > hardly:
+                    continue
+                _leaf_distances(cells, start, size, row, metric, reduced)
+                for other in range(member + 1 if one == two else 0, size):
+                    if reduced[other] > hardly:
+                        continue
+                    theirs = order[start + other]
+                    if _root(parents, mine) == _root(parents, theirs):
+                        continue
+                    there = back = True
+                    if reduced[other] > surely:
+                        _take(cells, start, size, other, other_row)
+                        there = _reaches(row, reduced[other], two, all_low, all_high, distance, limit, power)
+                        back = _reaches(other_row, reduced[other], one, all_low, all_high, distance, limit, power)
+                    if there and back:
+                        _unite(parents, mine, theirs)
+                    elif there or back:
+                        if n_one_way == one_way.shape[0]:
+                            longer = np.empty((2 * n_one_way, 2), dtype=np.int64)
+                            longer[:n_one_way] = one_way
+                            one_way = longer
+                        one_way[n_one_way, 0] = mine if there else theirs
+                        one_way[n_one_way, 1] = theirs if there else mine
+                        n_one_way += 1
+        _note_whole(order, starts, stops, parents, whole, top)
+    for member in range(parents.shape[0]):
+        parents[member] = _root(parents, member)
+    return one_way[:n_one_way]
+
+
+@kernel
+def _reached_rows(  # type: ignore[no-untyped-def]
+    order, starts, stops, low, high, cells, widest, metric, distance, limit, surely, hardly, power, all_low, all_high, X, leaves, reached
+):
+    first_leaf = starts.shape[0] // 2
+    reduced, core, nodes = np.empty(widest), np.empty(low.shape[1]), np.empty(64, dtype=np.int64)
+    for query in range(X.shape[0]):
+        nodes[0], depth = 0, 1
+        while depth > 0 and not reached[query]:
+            depth -= 1
+            node = nodes[depth]
+            if starts[node] == stops[node] or _gap(low, high, node, X[query], metric) > hardly:
+                continue
+            if node < first_leaf:
+                nodes[depth], nodes[depth + 1] = 2 * node + 1, 2 * node + 2
+                depth += 2
+                continue
+            start, size = starts[node], stops[node] - starts[node]
+            _leaf_distances(cells, start, size, X[query], metric, reduced)
+            for other in range(size):
+                if reduced[other] <= surely:
+                    reached[query] = True
+                elif reduced[other] <= hardly:
+                    _take(cells, start, size, other, core)
+                    if _reaches(core, reduced[other], leaves[query], all_low, all_high, distance, limit, power):
+                        reached[query] = True
