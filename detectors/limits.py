@@ -43,6 +43,24 @@ def _score_band(values: FloatArray, low: float, mid: float, high: float, scores:
             scores[row] = min(score, THRESHOLD)
 
 
+@kernel
+def outside_band(values: FloatArray, low: float, high: float, verdicts: npt.NDArray[np.int64]) -> None:
+    """Set the verdict of values outside a band to -1; others stay as they are.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,), float64
+        NaN is never outside.
+    low, high : float
+        The limits.
+    verdicts : ndarray of shape (n,), int64
+        What is written to.
+    """
+    for row in range(values.shape[0]):
+        if values[row] > high or values[row] < low:
+            verdicts[row] = -1
+
+
 def band_scores(values: FloatArray, low: float, mid: float, high: float) -> FloatArray:
     """Score values against a band: above 0.5 iff strictly outside.
 

@@ -1,0 +1,433 @@
+"""What the detectors of series share: rows put in time order, a band around what is expected, the tail that is kept.
+
+Each value column is a series of its own. A detector says what to expect of each row (`SeriesDetector._expected`) and,
+from the training series, how far from it a row may be (`SeriesDetector._band`); the rest is here.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from detectors import state
+from detectors.base import Detector, FloatArray, IntArray
+from detectors.errors import InvalidState
+from detectors.limits import THRESHOLD, band_scores, outside_band
+from detectors.times import Order, time_order, times_of
+
+History = Literal["fitted"] | None
+BoolArray = npt.NDArray[np.bool_]
+
+
+class Limits(NamedTuple):
+    """The band of each row, for charts: arrays of shape (n_rows, n_features), NaN where there is no verdict.
+
+    An open side is infinite.
+    """
+
+    low: FloatArray
+    mid: FloatArray
+    high: FloatArray
+
+
+@dataclass(frozen=True)
+class _Series:
+    """Rows in time order, one a stamp; the first `earlier` of them are history."""
+
+    values: FloatArray
+    stamps: IntArray | None
+    order: Order | None = None
+    earlier: int = 0
+
+    def column(self, index: int) -> FloatArray:
+        return np.ascontiguousarray(self.values[:, index])
+
+    def answer(self, ordered: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """What was found for the rows in time order, for the rows as they were given."""
+        current = ordered[self.earlier :]
+        return current if self.order is None else current[self.order.place]
+
+
+class SeriesDetector(Detector):
+    """A detector of one or more series in time order.
+
+    Times come as the DatetimeIndex of a frame, as an argument, or not at all: then rows are in order. Of rows with the
+    same stamp the first counts, and the others get its verdict; the answer is in the order of the input. A missing
+    value has no verdict.
+
+    Attributes
+    ----------
+    low_, mid_, high_ : ndarray of shape (n_features,)
+        The band around what is expected of each column; an open side is infinite.
+    tail_ : ndarray of shape (n_tail, n_features)
+        The last rows of the training series, as many as the verdict on a new row can depend on.
+    tail_times_ : ndarray of shape (n_tail,) or (0,), int64
+        Their stamps, nanoseconds since the epoch, if they have any.
+    """
+
+    kind = "univariate"
+
+    low_: FloatArray
+    mid_: FloatArray
+    high_: FloatArray
+    tail_: FloatArray
+    tail_times_: IntArray
+
+    _state_schema: ClassVar[Mapping[str, state.Array | state.Scalar]] = {
+        "low_": state.Array("float64", ("n_features_in_",), finite=False),
+        "mid_": state.Array("float64", ("n_features_in_",)),
+        "high_": state.Array("float64", ("n_features_in_",), finite=False),
+        "tail_": state.Array("float64", ("tail", "n_features_in_"), nan=True),
+        "tail_times_": state.Array("int64", ("stamps",)),
+    }
+
+    @abstractmethod
+    def _band(self, deviations: FloatArray) -> tuple[float, float, float]:
+        """Low, mid and high of a column's deviations from what was expected; at least one is a number."""
+
+    def _expected(self, values: FloatArray, stamps: IntArray | None) -> FloatArray | None:  # noqa: ARG002
+        """What to expect of each row of a column, NaN where nothing can be; None if that is always 0."""
+        return None
+
+    def _tail_start(self, stamps: IntArray | None, n_rows: int) -> int:  # noqa: ARG002
+        """The first row of a series that the verdict on a later one can depend on."""
+        return n_rows
+
+    def _prepare(self) -> None:
+        """Set what follows from the parameters alone."""
+
+    def fit(self, X: npt.ArrayLike, y: object = None, *, times: npt.ArrayLike | None = None) -> Self:  # noqa: ARG002
+        """Learn the band of each column.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            The training series, whole; NaN is missing.
+        y : ignored
+            There for scikit-learn's pipelines.
+        times : array-like of datetime64, optional
+            Their stamps, in any order; by default those of the frame's DatetimeIndex, if it has one.
+
+        Returns
+        -------
+        self
+            The detector, fitted.
+
+        Raises
+        ------
+        ValueError
+            For a parameter out of its range, infinity, a missing stamp, or a column with nothing to learn from.
+        """
+        self._validate_params()
+        self._prepare()
+        series = self._ordered(self._checked(X, reset=True), X, times)
+        bands = [self._band_of(series, column) for column in range(self.n_features_in_)]
+        self.low_, self.mid_, self.high_ = (np.array(limits, dtype=np.float64) for limits in zip(*bands, strict=True))
+        self._keep_tail(series)
+        self.threshold_ = THRESHOLD
+        return self
+
+    def _band_of(self, series: _Series, column: int) -> tuple[float, float, float]:
+        deviations = self._deviations(series, column)
+        if np.isnan(deviations).all():
+            names = getattr(self, "feature_names_in_", None)
+            name = f"column {column}" if names is None else repr(names[column])
+            raise ValueError(
+                f"{type(self).__name__}: {name} has nothing to learn from: not one value that can be judged "
+                f"(n_samples = {len(deviations)})"
+            )
+        return self._band(deviations)
+
+    def _keep_tail(self, series: _Series) -> None:
+        start = self._tail_start(series.stamps, len(series.values))
+        self.tail_ = series.values[start:].copy()
+        self.tail_times_ = np.empty(0, np.int64) if series.stamps is None else series.stamps[start:].copy()
+
+    def remember(self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None) -> Self:
+        """Append rows to the kept tail, so that the next ones are judged by them; the limits stay.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Rows that follow those known so far.
+        times : array-like of datetime64, optional
+            Their stamps.
+
+        Returns
+        -------
+        self
+            The detector.
+
+        Raises
+        ------
+        ValueError
+            For rows that are not later than the tail.
+        """
+        series = self._series(X, times, "fitted")
+        if series.earlier < len(self.tail_):
+            raise ValueError(f"{type(self).__name__}: rows to remember must be later than those known so far")
+        self._keep_tail(series)
+        return self
+
+    def anomaly_score(
+        self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None, history: History = None
+    ) -> FloatArray:
+        """How anomalous each row is: the largest score of its columns.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            A series, whole.
+        times : array-like of datetime64, optional
+            Stamps of the rows; by default those of the frame's DatetimeIndex, if it has one.
+        history : "fitted", optional
+            Put the tail of the training series before the first row (of it, what is older than that row).
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), float64
+            In [0, 1], above 0.5 iff beyond a limit; 0 for a row without a verdict (see `has_verdict`).
+        """
+        series = self._series(X, times, history)
+        scores = self._scores(series, 0)
+        for column in range(1, self.n_features_in_):
+            np.maximum(scores, self._scores(series, column), out=scores)
+        return series.answer(scores)
+
+    def column_scores(
+        self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None, history: History = None
+    ) -> FloatArray:
+        """How anomalous each value is.
+
+        Parameters
+        ----------
+        X, times, history
+            As for `anomaly_score`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_features), float64
+            In [0, 1]; NaN where there is no verdict.
+        """
+        series = self._series(X, times, history)
+        scores = np.empty(series.values.shape)
+        for column in range(self.n_features_in_):
+            deviations = self._deviations(series, column)
+            scores[:, column] = np.where(np.isnan(deviations), np.nan, self._scored(deviations, column))
+        return series.answer(scores)
+
+    def has_verdict(
+        self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None, history: History = None
+    ) -> BoolArray:
+        """Which rows can be judged: some value is there, and what it is compared with.
+
+        Parameters
+        ----------
+        X, times, history
+            As for `anomaly_score`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), bool
+            False where the score of 0 means nothing.
+        """
+        series = self._series(X, times, history)
+        known = np.zeros(len(series.values), bool)
+        for column in range(self.n_features_in_):
+            known |= ~np.isnan(self._deviations(series, column))
+        return series.answer(known)
+
+    def predict(self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None, history: History = None) -> IntArray:
+        """The verdict.
+
+        Parameters
+        ----------
+        X, times, history
+            As for `anomaly_score`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), int64
+            -1 for an anomaly, +1 otherwise and where there is no verdict.
+        """
+        return self._verdicts(self._series(X, times, history))
+
+    def fit_predict(self, X: npt.ArrayLike, y: object = None, *, times: npt.ArrayLike | None = None) -> IntArray:
+        """Fit, and judge the training series itself.
+
+        Parameters
+        ----------
+        X, y, times
+            As for `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), int64
+            -1 for an anomaly, +1 otherwise and where there is no verdict.
+        """
+        return self.fit(X, y, times=times).predict(X, times=times)
+
+    def score_samples(
+        self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None, history: History = None
+    ) -> FloatArray:
+        """Minus the anomaly score: higher is more normal.
+
+        Parameters
+        ----------
+        X, times, history
+            As for `anomaly_score`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), float64
+            In [-1, 0].
+        """
+        return -self.anomaly_score(X, times=times, history=history)
+
+    def decision_function(
+        self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None, history: History = None
+    ) -> FloatArray:
+        """The distance to the threshold, negative for anomalies.
+
+        Parameters
+        ----------
+        X, times, history
+            As for `anomaly_score`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), float64
+            ``threshold_ - anomaly_score``.
+        """
+        return self.score_samples(X, times=times, history=history) - self.offset_
+
+    def feature_contributions(
+        self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None, history: History = None
+    ) -> FloatArray:
+        """How much each column did to the score of each row: its share of what is beyond the limits.
+
+        Parameters
+        ----------
+        X, times, history
+            As for `anomaly_score`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_features), float64
+            A row within all limits shares out its distances from the middle instead; one without any is all 0.
+        """
+        scores = np.nan_to_num(self.column_scores(X, times=times, history=history))
+        with np.errstate(divide="ignore"):
+            multiples = scores / (1.0 - scores)
+        beyond = np.where((scores > THRESHOLD).any(axis=1, keepdims=True), np.maximum(multiples - 1.0, 0.0), multiples)
+        endless = np.isinf(beyond)
+        parts = np.where(endless.any(axis=1, keepdims=True), endless, beyond)
+        largest = parts.max(axis=1, keepdims=True)
+        parts = parts / np.where(largest > 0.0, largest, 1.0)  # so that the sum cannot overflow
+        shares: FloatArray = parts / np.maximum(parts.sum(axis=1, keepdims=True), 1.0)
+        return shares
+
+    def limits(self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None, history: History = None) -> Limits:
+        """Between which values a row is normal.
+
+        Parameters
+        ----------
+        X, times, history
+            As for `anomaly_score`.
+
+        Returns
+        -------
+        Limits
+            Low, mid and high for each value.
+        """
+        series = self._series(X, times, history)
+        expected = np.zeros(series.values.shape)
+        for column in range(self.n_features_in_):
+            found = self._expected(series.column(column), series.stamps)
+            if found is not None:
+                expected[:, column] = found
+        given = series.answer(expected)
+        return Limits(given + self.low_, given + self.mid_, given + self.high_)
+
+    def _deviations(self, series: _Series, column: int) -> FloatArray:
+        values = series.column(column)
+        expected = self._expected(values, series.stamps)
+        if expected is None:
+            return values
+        with np.errstate(over="ignore"):
+            return np.subtract(values, expected, out=expected)
+
+    def _scores(self, series: _Series, column: int) -> FloatArray:
+        return self._scored(self._deviations(series, column), column)
+
+    def _scored(self, deviations: FloatArray, column: int) -> FloatArray:
+        return band_scores(deviations, self.low_[column], self.mid_[column], self.high_[column])
+
+    def _verdicts(self, series: _Series) -> IntArray:
+        verdicts = np.ones(len(series.values), np.int64)
+        for column in range(self.n_features_in_):
+            outside_band(self._deviations(series, column), self.low_[column], self.high_[column], verdicts)
+        return series.answer(verdicts)
+
+    def _series(self, X: npt.ArrayLike, times: npt.ArrayLike | None, history: History) -> _Series:
+        if history not in (None, "fitted"):
+            raise ValueError(f"history is None or 'fitted', not {history!r}")
+        series = self._ordered(self._checked(X, reset=False), X, times)
+        return series if history is None else self._after_tail(series)
+
+    def _ordered(self, rows: FloatArray, X: Any, times: Any) -> _Series:
+        stamps = times_of(X, times, len(rows))
+        order = None if stamps is None else time_order(stamps)
+        if stamps is None or order is None:
+            return _Series(rows, stamps)
+        return _Series(rows[order.kept], stamps[order.kept], order)
+
+    def _after_tail(self, series: _Series) -> _Series:
+        tail, tail_stamps = self.tail_, self.tail_times_
+        stamps = series.stamps
+        if stamps is not None and len(tail_stamps):
+            older = int(np.searchsorted(tail_stamps, stamps[0]))
+            tail = tail[:older]
+            stamps = np.concatenate([tail_stamps[:older], stamps])
+        elif len(tail):
+            stamps = None  # only one of the two has times: their rows are in order, tail first
+        return _Series(np.concatenate([tail, series.values]), stamps, series.order, len(tail))
+
+    def _checked(self, X: Any, *, reset: bool) -> FloatArray:
+        # scikit-learn's validation takes longer than a row's score; what it would pass unchanged need not go through it
+        if (
+            not reset
+            and type(X) is np.ndarray
+            and X.dtype == np.float64
+            and X.ndim == 2
+            and "threshold_" in vars(self)
+            and "feature_names_in_" not in vars(self)
+            and X.shape[1] == self.n_features_in_
+            and X.shape[0] > 0
+            and not np.isinf(X).any()
+        ):
+            return X
+        if not reset:
+            check_is_fitted(self)
+        if getattr(X, "ndim", None) == 1 and hasattr(X, "to_frame"):  # a pandas Series
+            X = X.to_frame()
+        return validate_data(  # type: ignore[no-any-return]
+            self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=reset
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _restore(self) -> None:
+        if not ((self.low_ <= self.mid_) & (self.mid_ <= self.high_)).all():
+            raise InvalidState(f"{type(self).__name__}: a middle is out of its band")
+        if self.threshold_ != THRESHOLD:
+            raise InvalidState(f"{type(self).__name__}: threshold_ is {self.threshold_}, not {THRESHOLD}")
+        if len(self.tail_times_) not in (0, len(self.tail_)) or (np.diff(self.tail_times_) <= 0).any():
+            raise InvalidState(f"{type(self).__name__}: tail_times_ are not the increasing times of the tail")

@@ -1,0 +1,184 @@
+"""Time stamps of a series: where they come from, their order, and time spans such as ``"1h"``.
+
+Stamps are int64 nanoseconds since the epoch inside the detectors. Data frames are recognised by what they can do, so
+that detectors import no pandas.
+"""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.kernels import kernel
+
+IntArray = npt.NDArray[np.int64]
+
+_NAT = np.iinfo(np.int64).min
+
+_UNITS = {
+    name: length
+    for length, names in (
+        (1, "ns nanosecond nanoseconds"),
+        (10**3, "us µs microsecond microseconds"),
+        (10**6, "ms millisecond milliseconds"),
+        (10**9, "s sec second seconds"),
+        (60 * 10**9, "min t m minute minutes"),
+        (3600 * 10**9, "h hr hour hours"),
+        (24 * 3600 * 10**9, "d day days"),
+        (7 * 24 * 3600 * 10**9, "w week weeks"),
+    )
+    for name in names.split()
+}
+_PART = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)?\s*([^\W\d_]+)\s*")
+
+
+def span_in_ns(text: str) -> int:
+    """The length of a time span.
+
+    Parameters
+    ----------
+    text : str
+        Numbers with units, e.g. ``"1h"``, ``"90 s"``, ``"1d 12h"``, ``"1.5min"``; units are ns, us, ms, s, min, h, d
+        and w or their names in full. A unit alone is one of it.
+
+    Returns
+    -------
+    int
+        Nanoseconds, at least 1.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+
+    Examples
+    --------
+    >>> span_in_ns("1h30min")
+    5400000000000
+    """
+    total = Fraction(0)
+    position = 0
+    while part := _PART.match(text, position):
+        unit = _UNITS.get(part[2].lower())
+        if unit is None or part[2] == "M":  # a month to some, a minute to others
+            break
+        total += Fraction(part[1] or 1) * unit
+        position = part.end()
+    length = round(total)
+    if position != len(text) or not 1 <= length <= np.iinfo(np.int64).max:
+        raise ValueError(f"{text!r} is not a time span such as '1h', '30min' or '1d'")
+    return length
+
+
+def times_of(X: Any, times: Any, n_rows: int) -> IntArray | None:
+    """The time stamps of a series, if it has any.
+
+    Parameters
+    ----------
+    X : array-like
+        The series; a data frame may have a DatetimeIndex.
+    times : array-like of datetime64 or None
+        Stamps given beside it; they come first.
+    n_rows : int
+        How many there must be.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), int64, or None
+        Nanoseconds since the epoch (UTC for stamps with a zone); None if rows are simply in order.
+
+    Raises
+    ------
+    ValueError
+        For a missing stamp (NaT), naming its position, one that nanoseconds cannot hold, or a wrong number of them.
+    """
+    if times is None:
+        times = getattr(X, "index", None)
+        if getattr(getattr(times, "dtype", None), "kind", None) != "M":
+            return None
+    stamps = _in_ns(times)
+    if stamps.shape != (n_rows,):
+        raise ValueError(f"times: {stamps.shape[0]} time stamps for {n_rows} rows")
+    missing = _find(stamps, _NAT)
+    if missing >= 0:
+        raise ValueError(f"times: row {missing} (counted from 0) has no time stamp (NaT)")
+    return stamps
+
+
+def _in_ns(times: Any) -> IntArray:
+    if hasattr(times, "to_numpy") and getattr(times.dtype, "kind", None) == "M":
+        return np.asarray(times.to_numpy(dtype="datetime64[ns]")).view(np.int64)
+    given = np.asarray(times)
+    if given.ndim != 1:
+        raise ValueError(f"times: one stamp a row, in one dimension, not an array of shape {given.shape}")
+    numeric = any(isinstance(stamp, (int, float)) for stamp in given) if given.dtype.kind == "O" else False
+    if numeric or given.dtype.kind not in "MOU":
+        raise ValueError(f"times: datetime64 stamps, not {given.dtype}: a number has no unit")
+    try:
+        stamps = given.astype("datetime64[ns]")
+        seconds = stamps if given.dtype == stamps.dtype else given.astype("datetime64[s]")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"times: {error}") from error
+    if seconds is not stamps:  # numpy wraps around what nanoseconds cannot hold
+        wrapped = np.flatnonzero((stamps.astype("datetime64[s]") != seconds) & ~np.isnat(seconds))
+        if len(wrapped):
+            raise ValueError(f"times: row {wrapped[0]} ({seconds[wrapped[0]]}) is out of the years 1678 to 2261")
+    return np.ascontiguousarray(stamps).view(np.int64)
+
+
+@kernel
+def _find(stamps: IntArray, wanted: int) -> int:
+    for row in range(stamps.shape[0]):
+        if stamps[row] == wanted:
+            return row
+    return -1
+
+
+@kernel
+def _increases(stamps: IntArray) -> bool:
+    for row in range(1, stamps.shape[0]):  # noqa: SIM110  numba is faster with a plain loop
+        if stamps[row] <= stamps[row - 1]:
+            return False
+    return True
+
+
+@dataclass(frozen=True)
+class Order:
+    """Rows in time order, one a stamp.
+
+    Attributes
+    ----------
+    kept : ndarray of int64
+        The rows that count, in time order: of rows with the same stamp, the first.
+    place : ndarray of shape (n_rows,), int64
+        Where in `kept` each row, or the one it repeats, stands.
+    """
+
+    kept: IntArray
+    place: IntArray
+
+
+def time_order(stamps: IntArray) -> Order | None:
+    """Find the time order of rows.
+
+    Parameters
+    ----------
+    stamps : ndarray of shape (n_rows,), int64
+        Their times.
+
+    Returns
+    -------
+    Order or None
+        None if the rows are in order already, each with its own stamp.
+    """
+    if _increases(stamps):
+        return None
+    order = np.argsort(stamps, kind="stable")
+    ordered = stamps[order]
+    first = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    place = np.empty(len(stamps), np.int64)
+    place[order] = np.cumsum(first) - 1
+    return Order(kept=order[first], place=place)
