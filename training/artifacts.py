@@ -1,11 +1,12 @@
 """Model files: a pickle, and beside it ``<file>.json`` with size, digest, versions and signature.
 
-The file is an ordinary pickle, so ``joblib.load`` opens it. Inlier checks before it opens: the size, then the digest, then
-the signature where a signing key is set, then every instruction of the pickle (`training.unpickling`), then every number
-of the state. A file without its sidecar is refused: nothing would say that it is what was written.
+The file is an ordinary pickle, so ``joblib.load`` opens it. Inlier checks before it opens: the size, then the digest,
+then the signature where a signing key is set, then every instruction of the pickle (`training.unpickling`), then every
+number of the state. A file without its sidecar is refused: nothing would say that it is what was written.
 
-A sidecar may vouch for two files, the one that is about to be replaced and the one that replaces it. So writing is three
-renames, sidecar for both, model, sidecar for the new one, and a reader or a crash between any two finds a pair that fits.
+A sidecar may vouch for two files, the one that is about to be replaced and the one that replaces it. So writing is
+three renames, sidecar for both, model, sidecar for the new one, and a reader or a crash between any two finds a pair
+that fits.
 """
 
 import hashlib
@@ -32,9 +33,8 @@ MAX_MODEL_BYTES = 4 * 2**30
 
 _MAX_SIDECAR_BYTES = 1 << 20
 _SIDECAR_FORMAT = "inlier-model/1"
-_CLASSES: dict[tuple[str, str], type] = {
-    (admitted.__module__, admitted.__qualname__): admitted for admitted in (Model, *DETECTORS.values())
-}
+_ADMITTED: tuple[type, ...] = (Model, *DETECTORS.values())
+_CLASSES = {(admitted.__module__, admitted.__qualname__): admitted for admitted in _ADMITTED}
 
 
 def signing_key_from_environment() -> bytes | None:

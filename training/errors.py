@@ -4,7 +4,7 @@
 
     InlierError
     └── TrainingError           a model cannot be made: wrong parameters, rows a detector cannot learn from
-        ├── DataError           a feature, label or prediction file: names the file, and row and column where there are any
+        ├── DataError           a feature, label or prediction file: names the file, and where it can row and column
         ├── ModelFileError      a model file
         │   ├── ModelNotFound   there is none
         │   ├── ModelDamaged    it is not what was written, or not a model at all

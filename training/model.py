@@ -21,12 +21,13 @@ from training.histograms import Histogram
 FORMAT = 1
 """Raised when a file's layout changes; a reader refuses what is newer than itself."""
 
-_FACTS = {
+_FACTS: dict[str, type | tuple[type, ...]] = {
     "feature_names": list,
     "time_name": (str, type(None)),
     "time_unit": (str, type(None)),
     "trained_at": str,
     "n_rows": int,
+    "n_flagged": int,
     "seed": (int, type(None)),
     "parameters": dict,
     "metrics": dict,
@@ -72,6 +73,8 @@ class Model:
         ISO 8601, UTC.
     n_rows : int
         Training rows.
+    n_flagged : int
+        How many of those counted in `score_histogram` are above the threshold.
     parameters : dict
         The detector's, as they are in force; plain JSON values.
     histograms : dict of str to Histogram
@@ -95,6 +98,7 @@ class Model:
     feature_names: tuple[str, ...]
     trained_at: str
     n_rows: int
+    n_flagged: int
     parameters: dict[str, Any]
     histograms: dict[str, Histogram]
     score_histogram: Histogram
@@ -164,7 +168,10 @@ class Model:
         if unknown := [name for name in given if name not in self.feature_names]:
             candidates = missing or self.feature_names
             near = [difflib.get_close_matches(str(name), candidates, n=1) for name in unknown[:10]]
-            hints = [f"{name!r} (nearest: {match[0]!r})" if match else repr(name) for name, match in zip(unknown, near)]
+            hints = [
+                f"{name!r} (nearest: {match[0]!r})" if match else repr(name)
+                for name, match in zip(unknown, near, strict=False)
+            ]
             wrong.append(f"unknown: {', '.join(hints)}{_more(unknown)}")
         if doubled := [name for name in dict.fromkeys(given) if given.count(name) > 1]:
             wrong.append(f"more than once: {_listed(doubled)}")
@@ -249,7 +256,7 @@ def _checked_detector(detector: Any, name: str) -> Detector:
         raise InvalidState(f"it holds a {type(detector).__name__} where {name} should be")
     if "threshold_" not in vars(detector):
         raise InvalidState("its detector has not been fitted")
-    return detector  # type: ignore[no-any-return]
+    return detector
 
 
 def _checked_facts(text: str, detector: Detector) -> dict[str, Any]:

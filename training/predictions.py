@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -50,9 +50,7 @@ class Predictions:
     column_missing: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
 
-def anomaly_scores(
-    detector: Detector, features: Features, rows: npt.NDArray[np.int64] | None = None
-) -> FloatArray:
+def anomaly_scores(detector: Detector, features: Features, rows: npt.NDArray[np.int64] | None = None) -> FloatArray:
     """Score rows, with their times where the detector is one of series.
 
     Parameters
@@ -110,7 +108,7 @@ def _predict_series(
     detector: Any = model.detector
     scores = detector.anomaly_score(values, times=times, history=history)
     absent = np.isnan(values)
-    missing = absent.all(axis=1)
+    missing: npt.NDArray[np.bool_] = np.asarray(absent.all(axis=1))
     labels = (scores > model.threshold).astype(np.int64)
     columns: dict[str, FloatArray] = {}
     if values.shape[1] > 1:
@@ -120,9 +118,7 @@ def _predict_series(
     return Predictions(scores, labels, model.threshold, missing if missing.any() else None, columns, column_missing)
 
 
-def write_predictions(
-    path: str | os.PathLike[str], predictions: Predictions, features: Features
-) -> Path:
+def write_predictions(path: str | os.PathLike[str], predictions: Predictions, features: Features) -> Path:
     """Write the prediction file: the rows of the input in their order.
 
     Its columns are the time column if there was one, ``anomaly_score``, ``complementary_score``, ``label``, and for
@@ -163,6 +159,21 @@ def write_predictions(
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror or error}", file=str(target)) from error
     return target
+
+
+def print_predictions(stream: TextIO, predictions: Predictions, features: Features) -> None:
+    """Write what `write_predictions` writes, as CSV, to an open text file.
+
+    Parameters
+    ----------
+    stream : text file
+        E.g. standard output.
+    predictions, features
+        As there.
+    """
+    for start in range(0, len(predictions.scores), _WRITTEN_ROWS):
+        rows = slice(start, start + _WRITTEN_ROWS)
+        _table(predictions, features, rows).to_csv(stream, index=False, header=start == 0)
 
 
 def _table(predictions: Predictions, features: Features, rows: slice) -> pd.DataFrame:

@@ -73,7 +73,9 @@ def clusters(
         raise TrainingError(f"n_features is {n_features}, at least 1 is needed")
     random = np.random.RandomState(seed)
     middle = _points(centres, n_features, "centres")
-    elsewhere = _points([anomaly_centre] if np.ndim(anomaly_centre) else anomaly_centre, n_features, "anomaly_centre")
+    elsewhere = _points(
+        np.atleast_2d(anomaly_centre) if np.ndim(anomaly_centre) else anomaly_centre, n_features, "anomaly_centre"
+    )
     inside = np.repeat(middle, n_per_cluster, axis=0)
     outside = np.repeat(elsewhere, n_anomalies, axis=0)
     if len(inside) + len(outside) == 0:

@@ -1,8 +1,8 @@
 """Time columns: which column is one, how its cells are read, and how times are written back.
 
 A cell is an ISO 8601 time, with or without a zone (one column has either everywhere or nowhere; zones are turned into
-UTC), or a number counted since 1970-01-01 UTC. What it counts follows from the largest of the column: below 1e10 seconds
-(until 2286), below 1e13 milliseconds, below 1e16 microseconds, else nanoseconds.
+UTC), or a number counted since 1970-01-01 UTC. What it counts follows from the largest of the column: below 1e10
+seconds (until 2286), below 1e13 milliseconds, below 1e16 microseconds, else nanoseconds.
 """
 
 import re
@@ -18,7 +18,9 @@ TIME_NAMES = frozenset({"time", "timestamp", "time_stamp", "date", "datetime", "
 """What a first column is called, in any case, if it holds times."""
 
 _UNITS = (("s", 1e10, 10**9), ("ms", 1e13, 10**6), ("us", 1e16, 10**3), ("ns", np.inf, 1))
-_LOOKS_LIKE_TIME = re.compile(r"\s*\d{4}-\d\d(-\d\d)?([T ]\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?)?\s*(Z|[+-]\d\d:?(\d\d)?)?\s*", re.ASCII)
+_LOOKS_LIKE_TIME = re.compile(
+    r"\s*\d{4}-\d\d(-\d\d)?([T ]\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?)?\s*(Z|[+-]\d\d:?(\d\d)?)?\s*", re.ASCII
+)
 _ZONE = re.compile(r"(?:[zZ]|:\d\d *[+-]\d\d:?(?:\d\d)?|T\d\d(?:\d\d)* *[+-]\d\d:?(?:\d\d)?)\s*$", re.ASCII)
 _FIRST, _LAST = 1678, 2261  # the whole years that 64 bits of nanoseconds hold
 
@@ -138,7 +140,9 @@ def iso_fault(cell: str, zoned: bool) -> str | None:
     return None
 
 
-def from_numbers(numbers: npt.NDArray[np.int64] | npt.NDArray[np.float64], unit: str | None = None) -> tuple[Times, str]:
+def from_numbers(
+    numbers: npt.NDArray[np.int64] | npt.NDArray[np.float64], unit: str | None = None
+) -> tuple[Times, str]:
     """Read counts since 1970.
 
     Parameters

@@ -23,7 +23,7 @@ Progress = Callable[[float, str], None]
 """Called with the share that is done, 0 to 1, and what is being done now."""
 
 SCORED_ROWS = 50_000
-"""Rows whose scores make the histogram, evenly spaced where there are more: scoring all can take longer than fitting."""
+"""Rows whose scores make the histogram, evenly spaced where there are more: scoring all can outlast fitting."""
 
 
 def train(
@@ -71,7 +71,7 @@ def train(
     >>> model.title, model.n_rows, model.metrics["roc_auc"]
     ('iNNE', 3005, 1.0)
     """
-    report = progress or (lambda share, doing: None)
+    report = progress or _nobody
     made_of = registry.find(detector)
     name = made_of.__name__.lower()
     _check_labels(features, labels)
@@ -88,9 +88,11 @@ def train(
         feature_names=features.names,
         trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
         n_rows=len(features),
+        n_flagged=int((scores > estimator.threshold_).sum()),
         parameters=_plain(estimator.get_params(deep=False)),
         histograms={
-            column: Histogram.of_feature(values) for column, values in zip(features.names, features.values.T, strict=True)
+            column: Histogram.of_feature(values)
+            for column, values in zip(features.names, features.values.T, strict=True)
         },
         score_histogram=Histogram.of_scores(scores),
         seed=seed,
@@ -100,6 +102,22 @@ def train(
     )
     report(1.0, "done")
     return model
+
+
+def reading_options(detector: str) -> dict[str, Any]:
+    """How `training.data.read_features` reads a file for a detector.
+
+    Parameters
+    ----------
+    detector : str
+        Its name in the registry.
+
+    Returns
+    -------
+    dict
+        Keyword arguments: values of a series may be missing.
+    """
+    return {"missing": registry.find(detector).kind == "univariate"}
 
 
 def fit(detector: Detector, features: Features) -> None:
@@ -146,7 +164,7 @@ def checked_parameters(made_of: type[Detector], parameters: Mapping[str, Any], s
     TrainingError
         Names the unknown ones and the nearest known.
     """
-    known = [name for name in inspect.signature(made_of).parameters]
+    known = list(inspect.signature(made_of).parameters)
     for name in parameters:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -158,6 +176,10 @@ def checked_parameters(made_of: type[Detector], parameters: Mapping[str, Any], s
             raise TrainingError(f"the seed is {seed}, random_state is {checked['random_state']}: give one of them")
         checked["random_state"] = seed
     return checked
+
+
+def _nobody(share: float, doing: str) -> None:
+    """Watch no progress."""
 
 
 def _check_labels(features: Features, labels: npt.NDArray[np.int64] | None) -> None:

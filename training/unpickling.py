@@ -1,7 +1,8 @@
 """A pickle of ours, read without letting it run anything.
 
-A pickle is a program, and `find_class` guards only one of its instructions. So before the interpreter starts, the program
-is walked once, instruction by instruction, and run on *kinds* instead of values. Refused there, with nothing executed:
+A pickle is a program, and `find_class` guards only one of its instructions. So before the interpreter starts, the
+program is walked once, instruction by instruction, and run on *kinds* instead of values. Refused there, with nothing
+executed:
 
 * instructions off the list: ``REDUCE``, ``INST`` and ``OBJ`` call, ``EXT`` and ``PERSID`` fetch, ``BYTEARRAY8`` and
   ``LONG_BINPUT`` reserve memory for whatever number the file claims;
@@ -69,7 +70,7 @@ class _DryRun:
     def run(self, data: bytes) -> None:
         for opcode, argument, position in pickletools.genops(data):
             self.step(opcode.name, argument)
-            if opcode.name == "STOP" and position + 1 != len(data):
+            if opcode.name == "STOP" and position != len(data) - 1:
                 raise ModelDamaged("something follows the end of the model")
         if [value.kind for value in self.stack] != ["object"]:
             raise ModelDamaged("not one object")

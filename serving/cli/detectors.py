@@ -1,0 +1,23 @@
+"""``inlier detectors``."""
+
+import inspect
+
+import click
+
+
+@click.command(short_help="List the detectors there are, and what they can be told.")
+def detectors() -> None:
+    """List the detectors there are: name, what it judges, and its parameters with their defaults."""
+    from detectors.registry import DETECTORS
+    from training.defaults import training_parameters
+
+    what = {"multivariate": "rows", "univariate": "series"}
+    width = max(len(name) for name in DETECTORS)
+    click.echo(f"{'NAME':<{width}}  JUDGES  PARAMETERS")
+    for name, made_of in DETECTORS.items():
+        chosen = training_parameters(name)
+        parameters = ", ".join(
+            f"{parameter.name}={chosen.get(parameter.name, parameter.default)!r}"
+            for parameter in inspect.signature(made_of).parameters.values()
+        )
+        click.echo(f"{name:<{width}}  {what[made_of.kind]:<6}  {parameters}")

@@ -1,0 +1,202 @@
+"""CSV files: read by pandas in blocks, and when that fails read again line by line to say what is wrong and where."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from training import times
+from training.csv_culprit import NUMBER, cells_of, find_culprit
+from training.errors import DataError
+from training.tables import Request, Table
+
+_BLOCK_VALUES = 500_000
+"""Numbers parsed at a time: 4 MB, so that a file needs little more memory than its array."""
+
+_MAX_HEADER_BYTES = 4 << 20
+
+_EXACT: dict[str, Any] = (
+    {} if tuple(int(part) for part in pd.__version__.split(".")[:2]) >= (3, 1) else {"float_precision": "round_trip"}
+)
+"""Decimal fractions are read as the nearest float64, as JSON is. pandas does so by itself since 3.1."""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What is known before the rows are read."""
+
+    names: tuple[str, ...]
+    first_line: int
+    start: int
+    has_time: bool
+    iso: bool
+    zoned: bool
+
+
+def read_csv(stream: BinaryIO, request: Request) -> Table:
+    """Read numbers under a header row.
+
+    Parameters
+    ----------
+    stream : binary file
+        Seekable, at the beginning of the text; UTF-8, with or without a byte order mark.
+    request : Request
+        What is expected of it.
+
+    Returns
+    -------
+    Table
+        Its numbers.
+
+    Raises
+    ------
+    DataError
+        Names row and column of what is no number.
+    """
+    layout = _layout(stream, request)
+    blocks: list[npt.NDArray[np.float64]] = []
+    stamps: list[Any] = []
+    rows = 0
+    try:
+        for block in _blocks(stream, layout):
+            values, stamp = _checked(block, layout, request)
+            blocks.append(values)
+            if stamp is not None:
+                stamps.append(stamp)
+            rows += len(values)
+            request.check_rows(rows)
+        found, unit = _times(stamps, layout)
+    except (ValueError, OverflowError) as error:  # pandas' own are ValueErrors
+        _explain(stream, layout, request, error)
+    if rows == 0:
+        raise DataError("it has a header row but no rows of numbers", request.file)
+    values = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    if layout.has_time:
+        return Table(layout.names[1:], values, found, layout.names[0], unit)
+    return Table(layout.names, values)
+
+
+def _explain(stream: BinaryIO, layout: _Layout, request: Request, error: Exception) -> NoReturn:
+    stream.seek(layout.start)
+    iso = layout.zoned if layout.iso else None
+    find_culprit(stream, layout.names, layout.first_line, request, layout.has_time, iso)
+    raise DataError(str(error), request.file) from error
+
+
+def _layout(stream: BinaryIO, request: Request) -> _Layout:
+    header, header_line = _record(stream, 0, request)
+    if header is None:
+        raise DataError("it is empty", request.file)
+    start = stream.tell()
+    first, _ = _record(stream, header_line, request)
+    stream.seek(start)
+    names = tuple(cell.strip() for cell in header)
+    _refuse_no_header(names, request)
+    _refuse_other_separators(names, request)
+    request.check_names(names, header_line)
+    cell = first[0] if first else ""
+    dated = times.looks_like_time(cell)
+    named = times.is_time_name(names[0])
+    has_time = request.time != "none" and (named or dated)
+    if request.time == "required" and not has_time:
+        raise request.no_time(names[0])
+    if has_time and len(names) == 1:
+        raise DataError("there is nothing beside the time column", request.file)
+    iso = has_time and NUMBER.fullmatch(cell) is None
+    return _Layout(names, header_line + 1, start, has_time, iso, iso and times.has_zone(cell))
+
+
+def _record(stream: BinaryIO, line: int, request: Request) -> tuple[list[str] | None, int]:
+    """The next row that is not blank, and how many lines have been read with it."""
+
+    def lines() -> Iterator[str]:
+        nonlocal line
+        while raw := stream.readline(_MAX_HEADER_BYTES):
+            line += 1
+            if len(raw) == _MAX_HEADER_BYTES:
+                raise DataError(f"a line of more than {_MAX_HEADER_BYTES} bytes", request.file, line)
+            text = cells_of(raw, request.file, line)
+            if text.strip():
+                yield text
+
+    try:
+        return next(csv.reader(lines(), strict=True), None), line
+    except csv.Error as error:
+        raise DataError(f"it is not CSV: {error}", request.file, line) from error
+
+
+def _refuse_no_header(names: tuple[str, ...], request: Request) -> None:
+    if all(NUMBER.fullmatch(name) or times.looks_like_time(name) for name in names):
+        raise DataError("the first row should name the columns, but holds numbers", request.file)
+
+
+def _refuse_other_separators(names: tuple[str, ...], request: Request) -> None:
+    if len(names) > 1:
+        return
+    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if separator in names[0]:
+            raise DataError(f"its columns are separated by {name}, not by commas", request.file)
+
+
+def _blocks(stream: BinaryIO, layout: _Layout) -> Iterator[pd.DataFrame]:
+    n_columns = len(layout.names)
+    # One column more than there should be: a row that is too long shows in it instead of being cut or shifted.
+    kinds: dict[int, Any] = dict.fromkeys(range(n_columns + 1), np.float64)
+    if layout.has_time:
+        if layout.iso:
+            kinds[0] = str
+        else:
+            del kinds[0]  # whole numbers stay whole: nanoseconds do not fit into a float
+    try:
+        reader = pd.read_csv(
+            stream,
+            header=None,
+            names=list(range(n_columns + 1)),
+            dtype=kinds,
+            index_col=False,
+            compression=None,
+            encoding="utf-8",
+            chunksize=max(1, _BLOCK_VALUES // n_columns),
+            **_EXACT,
+        )
+    except pd.errors.EmptyDataError:
+        return
+    yield from reader
+
+
+def _checked(block: pd.DataFrame, layout: _Layout, request: Request) -> tuple[npt.NDArray[np.float64], Any]:
+    n_columns = len(layout.names)
+    if not block[n_columns].isna().all():
+        raise ValueError("a row has more cells than the header")
+    first = int(layout.has_time)
+    values = np.ascontiguousarray(block.iloc[:, first:n_columns].to_numpy(np.float64))
+    if request.labels and request.not_labels(values).any():
+        raise ValueError("a label is neither 0 nor 1")
+    if not np.isfinite(values).all() and (not request.missing or np.isinf(values).any() or _short(block, n_columns)):
+        raise ValueError("a value is missing or infinite")
+    if not layout.has_time:
+        return values, None
+    if layout.iso:
+        return values, times.from_iso(block[0], layout.zoned)
+    stamps = block[0].to_numpy()
+    if stamps.dtype.kind not in "if" or not np.isfinite(stamps).all():
+        raise ValueError("a time is no number")
+    return values, stamps
+
+
+def _short(block: pd.DataFrame, n_columns: int) -> bool:
+    """Whether a row may have been too short: pandas fills up with missing values, which here may be missing indeed."""
+    return bool(block[n_columns - 1].isna().any())
+
+
+def _times(stamps: list[Any], layout: _Layout) -> tuple[Any, str | None]:
+    if not stamps:
+        return None, None
+    joined = np.concatenate(stamps)
+    if layout.iso:
+        return joined, "iso-utc" if layout.zoned else "iso"
+    return times.from_numbers(joined)
