@@ -1,0 +1,148 @@
+"""`inlier up`: proxy and microservices of a home in the foreground, until it is told to stop."""
+
+import ipaddress
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import urllib3
+
+from serving.deploy import declared as declarations
+from serving.deploy.credentials import Credentials
+from serving.deploy.declared import can_listen
+from serving.deploy.first_start import first_start
+from serving.deploy.home import Home, Running
+from serving.deploy.process import programs
+from serving.deploy.supervisor import log_tail, spawn, write_config
+from serving.errors import DeployError
+from serving.proxy import store
+from serving.proxy.app import open_database
+from serving.proxy.database import Database
+from serving.settings import DeploySettings, HomeSettings, ProxySettings
+
+READY_SECONDS = 60
+POLL_SECONDS = 0.1
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Say = Callable[[str], None]
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def up(home: Home, host: str, port: int, *, insecure: bool, say: Say) -> None:
+    """Run the system until SIGINT, SIGTERM or SIGHUP; nothing is left running then."""
+    if not is_loopback(host) and not insecure:
+        raise DeployError(
+            f"{host} can be reached from other machines, and whoever reaches the proxy may do anything: "
+            "say --insecure if that is meant"
+        )
+    home.prepare()
+    settings = DeploySettings()
+    try:
+        with home.lock("up.lock", wait=False), _stop_signals() as stopping:
+            if not can_listen(host, port):
+                raise DeployError(f"port {port} of {host} is in use; --port or INLIER_PORT takes another")
+            _prepare(home, host, port, settings)
+            if not is_loopback(host):
+                os.environ.setdefault("INLIER_PROXY_ALLOWED_HOSTS", '["*"]')
+            _run(home, Running(os.getpid(), host, port, str(home.socket())), stopping, say)
+    except BlockingIOError:
+        other = home.running()
+        where = f" (process {other.pid}, {other.server})" if other else ""
+        raise DeployError(f"another `inlier up` runs in {home.path}{where}") from None
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Collect the signals to stop instead of dying of them."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in STOPS}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _prepare(home: Home, host: str, port: int, settings: DeploySettings) -> None:
+    database = open_database(HomeSettings(home=home.path), ProxySettings())
+    try:
+        first_start(database, Credentials(home.credentials))
+        _restore(home, database)
+    finally:
+        database.close()
+    write_config(home, programs(home, settings, host, port))
+
+
+def _restore(home: Home, database: Database) -> None:
+    """Get what was declared ready to start again: at its port, or at another if that was taken meanwhile."""
+    moved = {}
+    for version in declarations.read_all(home):
+        if not version.serving:
+            declarations.forget(home, version)
+        elif not can_listen("127.0.0.1", version.port):
+            elsewhere = declarations.save(home, declarations.with_free_port(version))
+            moved[version.url] = elsewhere.url
+    if moved:
+        with database.writing() as session:
+            store.move_variations(session, moved)
+
+
+def _run(home: Home, running: Running, stopping: list[int], say: Say) -> None:
+    supervisor = spawn(home)
+    try:
+        if _wait(home, running, supervisor, stopping):
+            home.announce(running)
+            say(f"Inlier listens on {running.server} (its files are in {home.path}); Ctrl-C stops it.")
+            for version in declarations.read_all(home):
+                say(f"  {version.name}: version {version.version} starts on port {version.port}")
+        while not stopping and supervisor.poll() is None:
+            time.sleep(POLL_SECONDS)
+        if not stopping:
+            raise DeployError(f"the supervisor died (status {supervisor.returncode}); {home.logs} may say why")
+        say("Inlier stops ...")
+    finally:
+        home.withdraw()
+        _stop(running, supervisor)
+
+
+def _wait(home: Home, running: Running, supervisor: subprocess.Popen[bytes], stopping: list[int]) -> bool:
+    """Wait until the proxy answers; False means to stop instead."""
+    until = time.monotonic() + READY_SECONDS
+    with urllib3.PoolManager(timeout=2.0, retries=False) as pool:
+        while time.monotonic() < until and supervisor.poll() is None:
+            if stopping:
+                return False
+            try:
+                if pool.request("GET", f"{running.server}/health/status").status == 200:
+                    return True
+            except urllib3.exceptions.HTTPError:
+                pass
+            time.sleep(POLL_SECONDS)
+    lines = "".join(f"\n  {line}" for name in ("supervisord", "proxy") for line in log_tail(home, name))
+    raise DeployError(f"the proxy did not start. The end of its log:{lines}")
+
+
+def _stop(running: Running, supervisor: subprocess.Popen[bytes]) -> None:
+    """Stop the supervisor, which stops its programs; if it was killed, they stop by themselves."""
+    if supervisor.poll() is None:
+        supervisor.terminate()
+        supervisor.wait()
+        return
+    until = time.monotonic() + READY_SECONDS
+    while not can_listen(running.host, running.port) and time.monotonic() < until:
+        time.sleep(POLL_SECONDS)

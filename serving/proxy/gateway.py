@@ -1,0 +1,162 @@
+"""The API of the seed: /js/predict, /token and /predict.
+
+====================  ==========================================  ==============================================
+GET /js/predict       ``?consumer_key&json[&jsonpCallback]``      the prediction, ``callback({...})`` if one is given
+GET /token            ``?consumer_key&consumer_secret``           ``{"access_token": ...}``
+POST /predict         ``?oauth_token``, JSON body                 the prediction
+====================  ==========================================  ==============================================
+"""
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response
+from sqlalchemy import Connection
+
+from serving.errors import RequestError
+from serving.proxy import store
+from serving.proxy.answers import answer
+from serving.proxy.database import Database
+from serving.proxy.draw import draw
+from serving.proxy.payload import prediction, read_rows, seldon_message
+from serving.proxy.requests import json_body, parameter, parse_json, refuse_other_parameters, required_parameter
+from serving.proxy.store import Route
+from serving.proxy.upstream import Refused, Upstream
+from serving.settings import ProxySettings
+
+CALLBACK_LENGTH = 128
+RESERVED = frozenset(
+    {
+        "await",
+        "break",
+        "case",
+        "catch",
+        "class",
+        "const",
+        "continue",
+        "debugger",
+        "default",
+        "delete",
+        "do",
+        "else",
+        "enum",
+        "export",
+        "extends",
+        "false",
+        "finally",
+        "for",
+        "function",
+        "if",
+        "implements",
+        "import",
+        "in",
+        "instanceof",
+        "interface",
+        "let",
+        "new",
+        "null",
+        "package",
+        "private",
+        "protected",
+        "public",
+        "return",
+        "static",
+        "super",
+        "switch",
+        "this",
+        "throw",
+        "true",
+        "try",
+        "typeof",
+        "var",
+        "void",
+        "while",
+        "with",
+        "yield",
+    }
+)
+
+FindRoutes = Callable[[Connection], tuple[str, list[Route]]]
+
+
+def is_identifier(name: str) -> bool:
+    """Tell whether a text is a JavaScript identifier.
+
+    Examples
+    --------
+    >>> is_identifier("$cb_1"), is_identifier("alert(1)//"), is_identifier("if")
+    (True, False, False)
+    """
+    # Python's identifiers are JavaScript's but for the dollar sign and the reserved words
+    return len(name) <= CALLBACK_LENGTH and name.replace("$", "_").isidentifier() and name not in RESERVED
+
+
+def blueprint(database: Database, upstream: Upstream, settings: ProxySettings) -> Blueprint:
+    """Return the gateway."""
+    routes = Blueprint("gateway", __name__)
+
+    def predict(find_routes: FindRoutes, read_message: Callable[[], Any]) -> dict[str, Any]:
+        with database.reading() as connection:
+            found = find_routes(connection)  # first of all: who is not known learns nothing about the rest
+        rows = read_rows(read_message(), settings.max_rows)
+        puid = secrets.token_hex(20)
+        message = seldon_message(rows, puid)
+
+        def ask(client: str, variations: list[Route]) -> dict[str, Any]:
+            route = draw(client, variations)
+            reply = upstream.predict(route, message)
+            return prediction(reply, puid, len(rows.values), route.label, route.model_name)
+
+        try:
+            return ask(*found)
+        except Refused:
+            # A roll-over may have stopped what was drawn: look the variations up again, and ask once more
+            with database.reading() as connection:
+                found = find_routes(connection)
+            return ask(*found)
+
+    @routes.get("/js/predict")
+    def js_predict() -> Response:
+        """Predict for a key of scope js."""
+        refuse_other_parameters("consumer_key", "json", "jsonpCallback")
+        callback = parameter("jsonpCallback", required=False)
+        if callback is not None and not is_identifier(callback):
+            raise RequestError(f"the jsonpCallback {callback[:80]!r} is not a JavaScript identifier")
+        consumer_key = required_parameter("consumer_key")
+        content = predict(
+            lambda connection: store.routes_by_key(connection, consumer_key),
+            lambda: parse_json(required_parameter("json"), "the parameter 'json'"),
+        )
+        if callback is None:
+            return answer(content)
+        return Response(f"{callback}({_script(content)})", mimetype="application/javascript")
+
+    @routes.get("/token")
+    def token() -> Response:
+        """Give a token for a key of scope all and its secret."""
+        refuse_other_parameters("consumer_key", "consumer_secret")
+        key, secret = required_parameter("consumer_key"), required_parameter("consumer_secret")
+        with database.writing() as session:
+            access_token = store.add_token(session, key, secret, settings.token_seconds)
+        response = answer({"access_token": access_token, "token_type": "bearer", "expires_in": settings.token_seconds})
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @routes.post("/predict")
+    def post_predict() -> Response:
+        """Predict for a token."""
+        refuse_other_parameters("oauth_token")
+        oauth_token = required_parameter("oauth_token")
+        return answer(predict(lambda connection: store.routes_by_token(connection, oauth_token), json_body))
+
+    return routes
+
+
+def _script(content: dict[str, Any]) -> str:
+    """Return JSON that is also JavaScript and stays harmless inside a page."""
+    text = orjson.dumps(content).decode()
+    for character in "<\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text

@@ -1,0 +1,65 @@
+"""Reading requests strictly: what is missing, twice, too long or not JSON is a 400 that says so."""
+
+from typing import Any
+
+import orjson
+from flask import current_app, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from serving.errors import BodyTooLarge, RequestError, UnsupportedContent
+
+EXCERPT = 20
+
+
+def parameter(name: str, *, required: bool = True) -> str | None:
+    """Return a parameter of the query string."""
+    values = request.args.getlist(name)
+    if len(values) > 1:
+        raise RequestError(f"the parameter {name!r} is given {len(values)} times")
+    if not values or not values[0]:
+        if required:
+            raise RequestError(f"the parameter {name!r} is missing")
+        return None
+    if "\0" in values[0]:
+        raise RequestError(f"the parameter {name!r} holds a NUL character")
+    return values[0]
+
+
+def required_parameter(name: str) -> str:
+    """Return a parameter of the query string that must be there."""
+    value = parameter(name)
+    assert value is not None  # noqa: S101  # parameter() has raised
+    return value
+
+
+def refuse_other_parameters(*known: str) -> None:
+    """Refuse parameters that no one will read: a misspelt one would be ignored in silence."""
+    for name in request.args:
+        if name not in known:
+            raise RequestError(f"unknown parameter {name[:80]!r}; known are {', '.join(known)}")
+
+
+def parse_json(text: str | bytes, what: str) -> Any:
+    """Return what a JSON text says; ``what`` names it in the error."""
+    if not text.strip():
+        raise RequestError(f"{what} is empty; it should be JSON")
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(f"{what} is not JSON: {error.msg} at {_near(text, error.pos)}") from None
+
+
+def _near(text: str | bytes, position: int) -> str:
+    shown = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return f"character {position} ({shown[position : position + EXCERPT]!r})"
+
+
+def json_body() -> Any:
+    """Return the JSON body of the request; other content types are refused (a browser's form cannot send JSON)."""
+    if not request.is_json:
+        raise UnsupportedContent(f"the body should be application/json, not {request.mimetype[:80] or 'nothing'}")
+    try:
+        body = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise BodyTooLarge(f"the body is larger than {current_app.config['MAX_CONTENT_LENGTH']} bytes") from None
+    return parse_json(body, "the body")

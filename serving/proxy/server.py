@@ -1,0 +1,63 @@
+"""gunicorn with the settings of the proxy."""
+
+from pathlib import Path
+from typing import Any
+
+import gunicorn.util
+import orjson
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from serving.proxy.answers import error_body
+from serving.proxy.app import create_app
+from serving.settings import ProxySettings
+
+GRACEFUL_SECONDS = 5
+KEEPALIVE_SECONDS = 15
+
+
+class Server(BaseApplication):
+    """gunicorn without its own command line and files."""
+
+    def __init__(self, host: str, port: int, settings: ProxySettings) -> None:
+        self._bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set what differs from gunicorn's defaults."""
+        options = {
+            "bind": self._bind,
+            "workers": self._settings.workers,
+            "threads": self._settings.threads,
+            "worker_class": "gthread",
+            "keepalive": KEEPALIVE_SECONDS,
+            "graceful_timeout": GRACEFUL_SECONDS,
+            "limit_request_line": 0,  # up to 1 MB; the application has its own limit, with a JSON answer
+            "proc_name": "inlier-proxy",
+            "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108  # heartbeats off the disk
+            "control_socket_disable": True,
+        }
+        for name, value in options.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Return the application, one a process."""
+        return create_app(self._settings)
+
+
+def _write_json_error(sock: Any, status: int, reason: str, message: str) -> None:
+    """Answer what is not HTTP as everything else is answered: gunicorn has no hook for it and says it in HTML."""
+    body = orjson.dumps(error_body(reason.upper().replace(" ", "_"), message))
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    gunicorn.util.write_nonblock(sock, head.encode("latin-1") + body)
+
+
+def serve(host: str, port: int) -> None:
+    """Run the proxy until it is told to stop."""
+    gunicorn.util.write_error = _write_json_error
+    Server(host, port, ProxySettings()).run()
