@@ -5,20 +5,12 @@
 #   docker build --build-arg DETECTOR=dbscan --build-arg 'PARAMETERS={"min_samples": 10}' -t dbscan .
 
 ARG PYTHON=3.12
-# Some builders set it themselves; those that don't build for the machine most people have.
-ARG TARGETARCH=amd64
 
-FROM python:${PYTHON}-slim-bookworm AS base-amd64
-# Kernels are compiled here and loaded everywhere, so for a processor that every node has (2013 and later) and not for the
-# one that builds. x86-64-v4 is faster where all nodes have AVX-512.
+FROM python:${PYTHON}-slim-bookworm AS base
+# Kernels are compiled here and loaded everywhere, so for a processor that every node has (x86-64-v3: 2013 and later) and not
+# for the one that builds. x86-64-v4 is faster where all nodes have AVX-512; on arm64 say neoverse-n1.
 ARG CPU=x86-64-v3
 ENV NUMBA_CPU_NAME=${CPU} NUMBA_CPU_FEATURES=
-
-FROM python:${PYTHON}-slim-bookworm AS base-arm64
-ARG CPU=neoverse-n1
-ENV NUMBA_CPU_NAME=${CPU} NUMBA_CPU_FEATURES=
-
-FROM base-${TARGETARCH} AS base
 ENV PATH=/opt/inlier/bin:$PATH \
     NUMBA_CACHE_DIR=/opt/inlier/kernels \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -31,15 +23,15 @@ LABEL org.opencontainers.image.title="Inlier" \
 FROM base AS install
 COPY requirements/microservice.txt /tmp/
 RUN python -m venv --without-pip /opt/inlier \
- && python -m pip --python /opt/inlier/bin/python install --no-cache-dir --quiet --require-hashes -r /tmp/microservice.txt \
+ && /usr/local/bin/python -m pip --python /opt/inlier/bin/python install --no-cache-dir --quiet --require-hashes -r /tmp/microservice.txt \
  && find /opt/inlier -type d -name tests -prune -exec rm -rf {} +
 COPY setup.py pyproject.toml README.md /src/
 COPY detectors /src/detectors
 COPY training /src/training
 COPY serving /src/serving
 RUN cp -r /src /tmp/build \
- && python -m pip --python /opt/inlier/bin/python install --no-cache-dir --quiet --no-deps --no-build-isolation /tmp/build \
- && python -m pip --python /opt/inlier/bin/python uninstall --quiet --yes setuptools \
+ && /usr/local/bin/python -m pip --python /opt/inlier/bin/python install --no-cache-dir --quiet --no-deps --no-build-isolation /tmp/build \
+ && /usr/local/bin/python -m pip --python /opt/inlier/bin/python uninstall --quiet --yes setuptools \
  && python -m compileall -q /opt/inlier/lib/python*/site-packages/detectors \
       /opt/inlier/lib/python*/site-packages/training /opt/inlier/lib/python*/site-packages/serving
 
@@ -53,8 +45,9 @@ ARG PARAMETERS={}
 ARG SEED=0
 COPY . /context
 WORKDIR /context
-RUN inlier train --detector "$DETECTOR" --seed "$SEED" --params "$PARAMETERS" --out /model/model.pkl \
-      ${FEATURES:+--features "$FEATURES"} ${LABELS:+--labels "$LABELS"}
+RUN mkdir /model \
+ && if [ -z "$FEATURES" ]; then set -- --synthetic auto; else set -- --features "$FEATURES" ${LABELS:+--labels "$LABELS"}; fi \
+ && inlier train --detector "$DETECTOR" --seed "$SEED" --parameters "$PARAMETERS" "$@" --out /model/model.pkl
 
 FROM base AS microservice
 COPY --from=train /opt/inlier /opt/inlier

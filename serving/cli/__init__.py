@@ -63,7 +63,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
 )
 def main() -> None:
-    r"""Inlier: anomaly detectors that you train, serve and operate yourself.
+    """Inlier: anomaly detectors that you train, serve and operate yourself.
 
     \b
     inlier train --detector inne --features data.csv --out model.pkl

@@ -48,13 +48,15 @@ def _no_number(text: str) -> float:
     raise ValueError(text)
 
 
-def parameters(given: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
-    """Collect the ``--param`` options.
+def parameters(given: tuple[tuple[str, Any], ...], given_json: str | None = None) -> dict[str, Any]:
+    """Collect the ``--param`` and ``--parameters`` options.
 
     Parameters
     ----------
     given : tuple of (name, value)
         In the order they were typed.
+    given_json : str, optional
+        A JSON object of more.
 
     Returns
     -------
@@ -64,14 +66,26 @@ def parameters(given: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
     Raises
     ------
     click.BadParameter
-        For a name that is given twice.
+        For a name that is given twice, or for what is not a JSON object.
     """
-    collected: dict[str, Any] = {}
+    collected = _json_object(given_json)
     for name, value in given:
         if name in collected:
             raise click.BadParameter(f"{name} is given twice", param_hint="--param")
         collected[name] = value
     return collected
+
+
+def _json_object(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        value = json.loads(text, parse_constant=_no_number)
+    except ValueError as error:
+        raise click.BadParameter(f"not JSON: {error}", param_hint="--parameters") from error
+    if not isinstance(value, dict):
+        raise click.BadParameter('not a JSON object such as {"n_estimators": 250}', param_hint="--parameters")
+    return value
 
 
 @contextmanager

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--labels", type=FILE, metavar="FILE", help="What is known of its rows: one column, 1 = anomaly, 0 = not."
 )
-@click.option("--synthetic", type=click.Choice(["clusters", "series"]), help="Train on generated data instead.")
+@click.option("--synthetic", type=click.Choice(["auto", "clusters", "series"]), help="Train on generated data instead.")
 @click.option("--out", type=FILE, required=True, metavar="FILE", help="The model file; its sidecar is FILE.json.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of all random numbers.")
 @click.option(
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="A parameter of the detector, as JSON or text; repeatable.",
 )
+@click.option("--parameters", "given_json", metavar="JSON", help="The same as one JSON object.")
 def train(
     detector: str,
     features: Path | None,
@@ -37,27 +38,32 @@ def train(
     out: Path,
     seed: int,
     given: tuple[tuple[str, Any], ...],
+    given_json: str | None,
 ) -> None:
-    r"""Train a detector and write a model file.
+    """Train a detector and write a model file.
 
     Data comes from a file (--features, perhaps with --labels) or is generated (--synthetic): "clusters" are 3000 rows
     f1..f4 in three clusters and 5 elsewhere, "series" is an hourly series with a daily season, spikes and a level
-    shift. With --labels the model is also judged by them. The same data, parameters and seed give the same model.
+    shift, "auto" is what the detector is made for. With --labels the model is also judged by them. The same data,
+    parameters and seed give the same model.
 
     \b
     inlier train --detector inne --features data.csv --out model.pkl
     inlier train --detector inne --synthetic clusters --param max_samples=[2,4,8,16] --out model.pkl
     """
     if (features is None) == (synthetic is None):
-        raise click.UsageError("give one of --features FILE and --synthetic clusters|series")
+        raise click.UsageError("give one of --features FILE and --synthetic auto|clusters|series")
     if labels is not None and features is None:
         raise click.UsageError("--labels go with --features; generated data has its own")
+    from detectors.registry import find
     from training import train as training
     from training.artifacts import save_model
     from training.data import read_features, read_labels
     from training.synthetic import clusters, series
 
-    chosen = parameters(given)
+    chosen = parameters(given, given_json)
+    if synthetic == "auto":
+        synthetic = "series" if find(detector).kind == "univariate" else "clusters"
     with progress_bar() as report:
         if features is not None:
             report(0.0, f"reading {features.name}")
