@@ -35,11 +35,9 @@ class Predictions:
     threshold : float
         What a score must exceed for that.
     missing : ndarray of bool, shape (n_rows,), or None
-        Rows of which nothing can be said: each of their values is missing. Their cells in a file are empty.
+        Rows without a verdict, of which some series have: they score 0 here, and their cells in a file are empty.
     column_scores : dict of str to ndarray
-        Where there are several series, the scores of each.
-    column_missing : dict of str to ndarray
-        Where there are several series, which values of each are missing.
+        Where there are several series, the scores of each, NaN without a verdict.
     """
 
     scores: FloatArray
@@ -47,7 +45,6 @@ class Predictions:
     threshold: float
     missing: npt.NDArray[np.bool_] | None = None
     column_scores: dict[str, FloatArray] = field(default_factory=dict)
-    column_missing: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
 
 def anomaly_scores(detector: Detector, features: Features, rows: npt.NDArray[np.int64] | None = None) -> FloatArray:
@@ -94,28 +91,30 @@ def predict(model: Model, features: Features, history: Literal["fitted"] | None 
     ------
     detectors.errors.UnknownFeatures
         If the features are others than those of training.
+    DataError
+        For rows that the detector refuses.
     """
     values = model.arrange(features.values, features.names)
-    if model.kind == "multivariate":
+    try:
+        if model.kind == "univariate":
+            return _predict_series(model, values, features.times, history)
         scores = model.detector.anomaly_score(values)
-        return Predictions(scores, (scores > model.threshold).astype(np.int64), model.threshold)
-    return _predict_series(model, values, features.times, history)
+    except ValueError as error:  # scikit-learn's word for wrong rows
+        raise DataError(str(error), features.source) from error
+    return Predictions(scores, (scores > model.threshold).astype(np.int64), model.threshold)
 
 
 def _predict_series(
     model: Model, values: FloatArray, times: npt.NDArray[np.datetime64] | None, history: Literal["fitted"] | None
 ) -> Predictions:
     detector: Any = model.detector
-    scores = detector.anomaly_score(values, times=times, history=history)
-    absent = np.isnan(values)
-    missing: npt.NDArray[np.bool_] = np.asarray(absent.all(axis=1))
+    by_column: FloatArray = detector.column_scores(values, times=times, history=history)
+    unknown = np.isnan(by_column)
+    missing: npt.NDArray[np.bool_] = np.asarray(unknown.all(axis=1))
+    scores: FloatArray = np.asarray(np.where(unknown, 0.0, by_column).max(axis=1))
+    columns = dict(zip(model.feature_names, by_column.T, strict=True)) if values.shape[1] > 1 else {}
     labels = (scores > model.threshold).astype(np.int64)
-    columns: dict[str, FloatArray] = {}
-    if values.shape[1] > 1:
-        by_column = detector.column_scores(values, times=times, history=history)
-        columns = dict(zip(model.feature_names, by_column.T, strict=True))
-    column_missing = dict(zip(model.feature_names, absent.T, strict=True)) if columns else {}
-    return Predictions(scores, labels, model.threshold, missing if missing.any() else None, columns, column_missing)
+    return Predictions(scores, labels, model.threshold, missing if missing.any() else None, columns)
 
 
 def write_predictions(path: str | os.PathLike[str], predictions: Predictions, features: Features) -> Path:
@@ -191,7 +190,5 @@ def _table(predictions: Predictions, features: Features, rows: slice) -> pd.Data
         columns["label"] = pd.array(predictions.labels[rows], dtype="Int64")
         columns["label"][~known] = pd.NA
     for name, column in predictions.column_scores.items():
-        absent = predictions.column_missing.get(name)
-        shown = column[rows] if absent is None else np.where(absent[rows], np.nan, column[rows])
-        columns[f"{name}_anomaly_score"] = shown
+        columns[f"{name}_anomaly_score"] = column[rows]
     return pd.DataFrame(columns)

@@ -6,6 +6,7 @@ seconds (until 2286), below 1e13 milliseconds, below 1e16 microseconds, else nan
 """
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
@@ -180,6 +181,45 @@ def from_numbers(
         part = np.round((numbers - whole) * (length / 1000)).astype(np.int64) * 1000
         return (whole * length + part).view("datetime64[ns]"), unit
     return (whole * length).view("datetime64[ns]"), unit
+
+
+def from_values(values: Sequence[object], unit: str | None = None) -> Times:
+    """Read times of a request: ISO texts, or numbers.
+
+    Parameters
+    ----------
+    values : sequence of str or of numbers
+        One a row.
+    unit : {"s", "ms", "us", "ns"}, optional
+        What numbers count; found from the largest if None.
+
+    Returns
+    -------
+    ndarray of datetime64[ns]
+        UTC where zones are named.
+
+    Raises
+    ------
+    ValueError
+        Names the value that is no time.
+
+    Examples
+    --------
+    >>> from_values(["2024-05-01 12:00:00"])
+    array(['2024-05-01T12:00:00.000000000'], dtype='datetime64[ns]')
+    """
+    first = values[0] if len(values) else 0
+    if isinstance(first, str):
+        zoned = has_zone(first)
+        for value in values:
+            fault = iso_fault(value, zoned) if isinstance(value, str) else f"{value!r} is no text, as the first time is"
+            if fault:
+                raise ValueError(fault)
+        return from_iso(pd.Series([str(value) for value in values], dtype=str), zoned)
+    numbers = np.asarray(values)
+    if numbers.dtype.kind not in "if" or numbers.ndim != 1 or not np.isfinite(numbers).all():
+        raise ValueError("a time is missing, or is neither a number nor a text such as 2024-05-01 12:00:00")
+    return from_numbers(numbers, unit)[0]
 
 
 def formatted(times: Times, unit: str | None) -> "pd.Series[str] | npt.NDArray[np.int64] | npt.NDArray[np.float64]":

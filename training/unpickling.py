@@ -26,8 +26,11 @@ from training.errors import ModelDamaged
 MAX_DEPTH = 16
 """Containers within containers. A model has 5."""
 
-MAX_VALUES = 1_000_000
-"""Values in one container and what it holds, shared ones counted each time. A model has about one a feature."""
+MAX_VALUES = 100_000
+"""Values in one container and what it holds, shared ones counted each time. A model has about 100."""
+
+MAX_INSTRUCTIONS = 1_000_000
+"""What is walked through takes a second then. A model has about 200."""
 
 _TEXTS = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"}
 _ATOMS = {
@@ -35,7 +38,6 @@ _ATOMS = {
     *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8"),
 }
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_IGNORED = {"PROTO", "FRAME"}
 
 
 @dataclass
@@ -66,9 +68,13 @@ class _DryRun:
         self.classes = classes
         self.stack: list[_Value] = []
         self.memo: list[_Value] = []
+        self.size = 0
 
     def run(self, data: bytes) -> None:
-        for opcode, argument, position in pickletools.genops(data):
+        self.size = len(data)
+        for count, (opcode, argument, position) in enumerate(pickletools.genops(data)):
+            if count == MAX_INSTRUCTIONS:
+                raise ModelDamaged(f"more than {MAX_INSTRUCTIONS} instructions")
             self.step(opcode.name, argument)
             if opcode.name == "STOP" and position != len(data) - 1:
                 raise ModelDamaged("something follows the end of the model")
@@ -82,7 +88,7 @@ class _DryRun:
             self.stack.append(_Value("atom"))
         elif name in _TUPLES:
             self.stack.append(_Value("tuple").hold(self.pop(_TUPLES[name])))
-        elif name not in _IGNORED:
+        else:
             instruction = getattr(self, f"on_{name.lower()}", None)
             if instruction is None:
                 raise ModelDamaged(f"the instruction {name} has no place in a model file")
@@ -110,8 +116,15 @@ class _DryRun:
             raise ModelDamaged(f"an instruction for a {kind} on something else")
         return self.stack[-1]
 
+    def on_proto(self, _: int) -> None:
+        """Nothing to do: the interpreter refuses those it does not know."""
+
     def on_stop(self, _: None) -> None:
         """Nothing is left to do."""
+
+    def on_frame(self, size: int) -> None:
+        if size > self.size:
+            raise ModelDamaged("a frame larger than the file")
 
     def on_mark(self, _: None) -> None:
         self.stack.append(_Value("mark"))
