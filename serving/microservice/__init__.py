@@ -1,0 +1,1 @@
+"""One model behind every protocol: the hot path."""

@@ -1,0 +1,1 @@
+"""Bytes to arrays and back, a module per wire protocol, pure functions."""

@@ -1,0 +1,51 @@
+"""``inlier serve``: one model behind every protocol."""
+
+import os
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("model")
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port for REST; 0 takes a free one.  [default: 9000]")
+@click.option("--grpc-port", type=click.IntRange(0, 65535), help="Port for gRPC; without it there is none.")
+@click.option("--metrics-port", type=click.IntRange(0, 65535), help="A second port for metrics.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes that answer requests.  [default: 1]")
+@click.option("--parameters", help="JSON list of name, value and type: what a class is built with.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
+    help="[default: INFO]",
+)
+def serve(model: str, **options: Any) -> None:
+    """Serve MODEL: a model file, or module.Class, any class written for Seldon Core's Python wrapper.
+
+    Every option is also an environment variable, INLIER_ and its name; those of Seldon Core (PREDICTIVE_UNIT_...) work
+    too. SIGTERM stops it within five seconds, after the requests under way are answered.
+    """
+    unanswered = _serve(model, {name: value for name, value in options.items() if value is not None})
+    if unanswered:
+        # A prediction that nobody waits for any more would hold up the end of the process.
+        os._exit(1)
+
+
+def _serve(model: str, options: dict[str, Any]) -> int:
+    from serving.errors import ComponentError
+
+    try:
+        import pydantic
+
+        from serving.microservice import loading, logs, server
+        from serving.settings import MicroserviceSettings
+    except ModuleNotFoundError as error:
+        raise ComponentError(f"{error.name} is not installed; pip install 'inlier[serve]'") from error
+    try:
+        settings = MicroserviceSettings(**options)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        raise ComponentError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    logs.configure(settings.log_level, settings.log_format)
+    sockets = [server.bind(settings.host, settings.port)]
+    return server.serve(loading.load(model, settings.parameters), settings, sockets)

@@ -1,0 +1,307 @@
+"""The ASGI application: one request in, one answer out, whatever the protocol.
+
+Reading a body, finding the route, deciding where the model runs and counting is done here; what bytes mean is known to
+the routes. Everything runs in the event loop's thread unless it would take long: handing a 20 us prediction to another
+thread costs more than the prediction.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter
+from typing import Any
+
+from serving.errors import BadData, Busy, ModelFault, NotHere, Overdue, ServingError, TooLarge, TooSlow, WrongMethod
+from serving.microservice import seldon_routes
+from serving.microservice.messages import Handler, Reply, Request, Route
+from serving.microservice.service import Service
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_log = logging.getLogger("inlier.microservice")
+_LONG_SECONDS = 0.005
+_DRAINED_BYTES = 64 * 1024 * 1024
+_NOWHERE = Route({}, "unknown")
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+class Microservice:
+    """An ASGI application that serves one model.
+
+    Parameters
+    ----------
+    service : Service
+        What is served.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self._routes = seldon_routes.SeldonRoutes(service).table()
+        settings = service.settings
+        self._max_body = settings.max_body_bytes
+        self._bodies = Bodies(settings.body_seconds)
+        self._access_log = settings.access_log
+        self._long = LongCalls(service)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request.
+
+        Parameters
+        ----------
+        scope, receive, send
+            As ASGI has them.
+        """
+        if scope["type"] != "http":
+            return
+        began = perf_counter()
+        route = self._routes.get(scope["path"], _NOWHERE)
+        try:
+            try:
+                reply = await self._answer(route, scope, receive)
+            except ServingError as error:
+                reply = self._refuse(error, scope)
+            except ClientGone:
+                return
+            except Exception as error:  # noqa: BLE001 - every request gets an answer
+                _log.exception("%s %s failed", scope["method"], scope["path"])
+                reply = self._refuse(ModelFault(str(error) or type(error).__name__), scope, logged=True)
+        finally:
+            seconds = perf_counter() - began
+        await self._send(reply, scope, send)
+        if self._access_log:
+            _log.info("%s %s %d %.2f ms %s", scope["method"], scope["path"], reply.status, seconds * 1e3, reply.puid)
+
+    async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Reply:
+        method = scope["method"]
+        handler = route.handlers.get("GET" if method == "HEAD" else method)
+        if handler is None:
+            if route is _NOWHERE:
+                raise NotHere(f"there is nothing at {scope['path']}")
+            allowed = ", ".join(route.handlers)
+            raise WrongMethod(f"{scope['path']} takes {allowed}, not {method}", allowed)
+        content_type, length, json_length = _facts(scope["headers"])
+        body = await self._body(length, receive) if method == "POST" else b""
+        request = Request(body, content_type, scope["query_string"], json_length)
+        if route.predicts:
+            return await self._long.run(handler, request)
+        return handler(request)
+
+    async def _body(self, length: int, receive: Receive) -> bytes:
+        task = self._bodies.begin()
+        try:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            body: bytes = message["body"]
+            if message["more_body"]:
+                return await self._rest(body, length, receive)
+        except asyncio.CancelledError:
+            if not self._bodies.is_late(task):
+                raise
+            raise TooSlow(f"the body did not arrive within {self._bodies.seconds:g} s") from None
+        finally:
+            self._bodies.end(task)
+        if len(body) > self._max_body:
+            raise TooLarge(f"the body is larger than {self._max_body} bytes")
+        return body
+
+    async def _rest(self, first: bytes, length: int, receive: Receive) -> bytes:
+        """The body, part by part, within the limit."""
+        parts, size, more = [first], max(len(first), length), True
+        read = len(first)
+        # What is too large is read nevertheless: most clients send all they have before they read an answer.
+        while more and (size <= self._max_body or read <= _DRAINED_BYTES):
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            more = message["more_body"]
+            read += len(message["body"])
+            size = max(size, read)
+            if size <= self._max_body:
+                parts.append(message["body"])
+        if size > self._max_body:
+            raise TooLarge(f"the body is larger than {self._max_body} bytes")
+        return b"".join(parts)
+
+    def _refuse(self, error: ServingError, scope: Scope, *, logged: bool = False) -> Reply:
+        reply = seldon_routes.refusal(error)
+        if isinstance(error, WrongMethod):
+            reply.headers = ((b"allow", error.allowed.encode()),)
+        elif isinstance(error, TooLarge | TooSlow):
+            reply.headers = ((b"connection", b"close"),)
+        elif isinstance(error, Busy | Overdue):
+            reply.headers = ((b"retry-after", b"1"),)
+        if error.status >= 500 and not logged:
+            _log.error("%s %s: %s", scope["method"], scope["path"], error, exc_info=error.__cause__)
+        elif not logged:
+            _log.debug("%s %s refused: %s", scope["method"], scope["path"], error)
+        return reply
+
+    async def _send(self, reply: Reply, scope: Scope, send: Send) -> None:
+        body = reply.body
+        headers = [(b"content-type", reply.content_type), (b"content-length", b"%d" % len(body)), *reply.headers]
+        if self.service.draining:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    def close(self) -> None:
+        """Stop the threads of long predictions without waiting for them."""
+        self._long.close()
+
+
+def _facts(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, int, int | None]:
+    """Content type, length, and how much of the body is JSON."""
+    content_type, length, json_length = b"", 0, None
+    for name, value in headers:
+        if name == b"content-type":
+            content_type = value
+        elif name == b"content-length":
+            length = int(value)  # the parser has checked it
+        elif name == b"inference-header-content-length":
+            if not value.isdigit() or len(value) > 18:
+                raise BadData(f"Inference-Header-Content-Length is not a number: {value[:40]!r}")
+            json_length = int(value)
+    return content_type, length, json_length
+
+
+class Bodies:
+    """Requests whose body is being read, and an end to those that take too long.
+
+    One look at all of them now and then: a timer for each would cost a request 4 us.
+
+    Parameters
+    ----------
+    seconds : float
+        How long a body may take.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._reading: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> asyncio.Task[Any]:
+        """Note that the current task begins to read."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - ASGI servers run an application in a task
+        self._reading[task] = perf_counter()
+        if self._timer is None:
+            self._look()
+        return task
+
+    def end(self, task: asyncio.Task[Any]) -> None:
+        """Note that it has read all."""
+        self._reading.pop(task, None)
+
+    def is_late(self, task: asyncio.Task[Any]) -> bool:
+        """Whether it was stopped here; it goes on with an answer then."""
+        if task not in self._late:
+            return False
+        self._late.discard(task)
+        task.uncancel()
+        return True
+
+    def _look(self) -> None:
+        limit = perf_counter() - self.seconds
+        for task, began in list(self._reading.items()):
+            if began < limit:
+                self._late.add(task)
+                task.cancel()
+        pause = min(1.0, self.seconds / 4)
+        self._timer = asyncio.get_running_loop().call_later(pause, self._look) if self._reading else None
+
+
+class LongCalls:
+    """Where a model runs: in the event loop's thread, or in one of its own if that would hold up others.
+
+    Our own classes can run in any thread, so what took long for its size goes to a thread the next time. A class
+    written for the wrapper may depend on the thread it was made in: it stays there, as under the wrapper, unless
+    ``GUNICORN_THREADS`` says that it can stand several.
+
+    Parameters
+    ----------
+    service : Service
+        What is served.
+    """
+
+    def __init__(self, service: Service) -> None:
+        settings = service.settings
+        self._adaptive = service.component.own
+        self._always = not self._adaptive and settings.predict_threads > 1
+        self._pool = ThreadPoolExecutor(settings.predict_threads, thread_name_prefix="predict")
+        self._max_waiting = settings.max_waiting
+        self._seconds = settings.predict_seconds
+        self._waiting = 0
+        self._pace = 0.0  # seconds for a byte, of late
+        self._done: set[Future[Reply]] = set()
+
+    async def run(self, handler: Handler, request: Request) -> Reply:
+        """Run a handler where it should run.
+
+        Parameters
+        ----------
+        handler : callable
+            Which calls the model.
+        request : Request
+            For it.
+
+        Returns
+        -------
+        Reply
+            Of the handler.
+
+        Raises
+        ------
+        Busy
+            If too many wait already.
+        Overdue
+            If it takes too long; its thread goes on, as nothing can stop it.
+        """
+        size = len(request.body) + 500
+        if self._always or (self._adaptive and size * self._pace > _LONG_SECONDS):
+            return await self._in_thread(handler, request, size)
+        began = perf_counter()
+        try:
+            return handler(request)
+        finally:
+            self._learn((perf_counter() - began) / size)
+
+    def _learn(self, pace: float) -> None:
+        # Up at once, down slowly: one fast request after a slow one proves little.
+        self._pace = pace if pace > self._pace else 0.9 * self._pace + 0.1 * pace
+
+    async def _in_thread(self, handler: Handler, request: Request, size: int) -> Reply:
+        if self._waiting >= self._max_waiting:
+            raise Busy(f"{self._waiting} predictions wait already")
+        self._waiting += 1
+        future = asyncio.get_running_loop().run_in_executor(self._pool, _timed, handler, request)
+        future.add_done_callback(self._finished)
+        try:
+            reply, seconds = await asyncio.wait_for(asyncio.shield(future), self._seconds)
+        except TimeoutError:
+            raise Overdue(f"the prediction takes longer than {self._seconds:g} s") from None
+        self._learn(seconds / size)
+        return reply
+
+    def _finished(self, future: "asyncio.Future[tuple[Reply, float]]") -> None:
+        self._waiting -= 1
+        if not future.cancelled():
+            future.exception()  # seen: after a time-out nobody awaits it
+
+    def close(self) -> None:
+        """Let no more begin."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _timed(handler: Handler, request: Request) -> tuple[Reply, float]:
+    began = perf_counter()
+    reply = handler(request)
+    return reply, perf_counter() - began

@@ -1,0 +1,188 @@
+"""One process that serves: sockets, signals, and how it stops without losing a request."""
+
+import asyncio
+import logging
+import signal
+import socket
+import time
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from serving.errors import ComponentError
+from serving.microservice.app import Microservice
+from serving.microservice.reload import watch
+from serving.microservice.service import Service
+from serving.settings import MicroserviceSettings
+
+_log = logging.getLogger("inlier.microservice")
+_BACKLOG = 2048
+_KEEP_ALIVE_SECONDS = 75  # longer than load balancers and pools keep an idle connection
+STOP_SECONDS = 4.5
+"""From SIGTERM until connections that are still open are cut."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take a port without listening on it yet: a port in use is known before a model is loaded.
+
+    Parameters
+    ----------
+    host : str
+        Name or address.
+    port : int
+        0 takes a free one.
+
+    Returns
+    -------
+    socket
+        Bound.
+
+    Raises
+    ------
+    ComponentError
+        If the port is in use or the address is not this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        raise ComponentError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+    bound.set_inheritable(True)
+    return bound
+
+
+class Server(uvicorn.Server):
+    """uvicorn, with an end that answers everything it took.
+
+    On SIGTERM it says that it is not ready and goes on answering for a moment, closing each connection with its answer.
+    Then it takes what still waits to be accepted, stops listening, and waits for what is under way.
+
+    Parameters
+    ----------
+    app : Microservice
+        The application.
+    sockets : list of socket
+        Bound; they listen when the model is ready.
+    """
+
+    def __init__(self, app: Microservice, sockets: list[socket.socket]) -> None:
+        config = uvicorn.Config(
+            app,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            backlog=_BACKLOG,
+        )
+        super().__init__(config)
+        self._app = app
+        self._sockets = sockets
+        self._stop_at = 0.0
+        self._background: list[asyncio.Task[None]] = []
+
+    @property
+    def unanswered(self) -> int:
+        """Requests that are still under way."""
+        return len(self.server_state.tasks)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+        """Listen."""
+        loop = asyncio.get_running_loop()
+        # Listening sockets of our own beside uvicorn's copies: those are closed first, see `shutdown`.
+        copies = [one.dup() for one in self._sockets]
+        await super().startup(copies)
+        settings = self._app.service.settings
+        if settings.reload_seconds:
+            self._background.append(loop.create_task(watch(self._app.service, settings.reload_seconds)))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Note that it is time to stop; a second signal stops at once."""
+        if self.should_exit:
+            self.force_exit = True
+        else:
+            _log.info("%s: stopping", signal.Signals(sig).name)
+        self._app.service.draining = True
+        self._stop_at = self._stop_at or time.monotonic() + STOP_SECONDS
+        self.should_exit = True
+        del frame
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+        """Stop as the class says."""
+        for task in self._background:
+            task.cancel()
+        await self._wait(self._app.service.settings.drain_seconds, until_idle=False)
+        for server in self.servers:
+            server.close()
+        await self._accept_the_rest()
+        await self._wait(0.05, until_idle=False)
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await self._wait(max(0.0, self._stop_at - time.monotonic()), until_idle=True)
+        if self.unanswered:
+            _log.error("%d requests were still under way and are not answered", self.unanswered)
+            for pending in list(self.server_state.tasks):
+                pending.cancel()
+        self._app.close()
+        _log.info("stopped")
+
+    async def _wait(self, seconds: float, *, until_idle: bool) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self.force_exit:
+            if until_idle and not self.server_state.connections and not self.server_state.tasks:
+                return
+            await asyncio.sleep(min(0.02, seconds))
+
+    async def _accept_the_rest(self) -> None:
+        """Closing a listening socket resets what the kernel had accepted: take those first."""
+        loop = asyncio.get_running_loop()
+        for listening in self._sockets:
+            listening.setblocking(False)
+            accepted = []
+            while True:
+                try:
+                    accepted.append(listening.accept()[0])
+                except OSError:  # none is left
+                    break
+            listening.close()
+            for connection in accepted:
+                await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> Any:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state={}
+        )
+
+
+def serve(user: Any, settings: MicroserviceSettings, sockets: list[socket.socket]) -> int:
+    """Serve until told to stop.
+
+    Parameters
+    ----------
+    user : object
+        An instance of a model class, loaded.
+    settings : MicroserviceSettings
+        How.
+    sockets : list of socket
+        Bound.
+
+    Returns
+    -------
+    int
+        How many requests were left unanswered: 0 if all went well.
+    """
+    service = Service(user, settings)
+    server = Server(Microservice(service), sockets)
+    for one in sockets:
+        host, port = one.getsockname()[:2]
+        _log.info("serving %s at http://%s:%d", service.title, f"[{host}]" if ":" in host else host, port)
+    server.run()
+    return server.unanswered

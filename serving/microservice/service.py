@@ -1,0 +1,115 @@
+"""One model being served: what every protocol shares."""
+
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from serving.errors import NotReady, ServingError, TooLarge
+from serving.microservice import metadata
+from serving.microservice.component import Component, is_own
+from serving.settings import MicroserviceSettings
+
+if TYPE_CHECKING:
+    from serving.models import Judged
+
+_log = logging.getLogger("inlier.microservice")
+
+
+class Service:
+    """A component, the settings, and what is true of both.
+
+    Parameters
+    ----------
+    user : object
+        An instance of a model class, loaded.
+    settings : MicroserviceSettings
+        Limits and names.
+    """
+
+    def __init__(self, user: Any, settings: MicroserviceSettings) -> None:
+        self.settings = settings
+        self.component = Component(user)
+        self.draining = False
+        self.started = time.time()
+        self._metadata = metadata.collect(self.component, settings)
+
+    @property
+    def name(self) -> str:
+        """The model's name in the Open Inference Protocol."""
+        if self.settings.unit_id:
+            return self.settings.unit_id
+        user = self.component.user
+        return f"model_{user.detector}" if self.component.own else type(user).__name__
+
+    @property
+    def title(self) -> str:
+        """What is served, for people."""
+        user = self.component.user
+        if not self.component.own:
+            return type(user).__name__
+        model = user.model
+        names = ", ".join(model.feature_names[:6]) + (", ..." if len(model.feature_names) > 6 else "")
+        return f"{model.title} ({len(model.feature_names)} features: {names}; {model.n_rows} rows, {model.trained_at})"
+
+    @property
+    def version(self) -> str:
+        """The model's version."""
+        return self.component.user.model.trained_at if self.component.own else ""
+
+    def replace(self, user: Any) -> None:
+        """Serve another model from the next request on; those under way finish with the one they began with.
+
+        Parameters
+        ----------
+        user : object
+            Loaded and warmed up.
+        """
+        component = Component(user)
+        self._metadata = metadata.collect(component, self.settings)
+        self.component = component
+
+    def ready_component(self) -> Component:
+        """The component, unless the service is about to stop."""
+        if self.draining:
+            raise NotReady("about to stop")
+        return self.component
+
+    def check_rows(self, payload: Any) -> None:
+        """Refuse more rows than the limit."""
+        if isinstance(payload, np.ndarray | list) and len(np.shape(payload)) and len(payload) > self.settings.max_rows:
+            raise TooLarge(f"{len(payload)} rows; at most {self.settings.max_rows} are answered at once")
+
+    def count_reward(self, reward: float) -> None:
+        """Count what a Feedback said."""
+
+    def explanation(self, component: Component, judged: "Judged") -> dict[str, Any]:
+        """What each feature did to each row's score, for ``meta.tags``."""
+        user = component.user
+        return {"feature_names": user.feature_names(), "feature_contributions": user.explain(judged).tolist()}
+
+    def metadata(self) -> dict[str, Any]:
+        """What the model is, checked when it was loaded."""
+        if self._metadata is None:
+            error = ServingError("Model metadata unavailable")
+            error.reason = "MICROSERVICE_BAD_METADATA"
+            raise error
+        return self._metadata
+
+
+def model_path(user: Any) -> Path | None:
+    """The file that a model came from, to be watched for changes.
+
+    Parameters
+    ----------
+    user : object
+        An instance of a model class.
+
+    Returns
+    -------
+    Path or None
+        None for a class that is not ours.
+    """
+    return Path(user.model_uri) if is_own(user) else None
