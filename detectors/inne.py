@@ -19,7 +19,7 @@ from detectors.thresholds import auto_threshold, contamination_threshold
 
 _BLOCK_ROWS = 16 * kernels.BLOCK  # a thread's share: milliseconds, against 0.1 ms for handing it over
 _FEW_ROWS = 32  # up to here, row by row is faster than one block
-_AUTO_ROWS = 2048  # training rows that an automatic threshold looks at; a quartile is then within a few percent
+_AUTO_ROWS = 4096  # training rows that an automatic threshold looks at; a quartile is then within a few percent
 _LARGEST = 400  # centres are scaled so that the largest value is just below 2**400; see `inne_kernels._FAR`
 _HIGHEST_THRESHOLD = math.nextafter(1.0, 0.0)
 
@@ -50,7 +50,7 @@ class INNE(RowDetector):
         How distance is measured.
     contamination : "auto" or float, default="auto"
         The share of the training rows that the threshold flags, in (0, 0.5], or a threshold by the shape of their
-        scores (see `detectors.thresholds.auto_threshold`), for which at most 2048 of them are looked at.
+        scores (see `detectors.thresholds.auto_threshold`), for which at most 4096 of them are looked at.
     random_state : int, RandomState instance or None, default=None
         Decides what is drawn. The same seed gives the same bits on any number of threads.
 

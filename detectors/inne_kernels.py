@@ -25,6 +25,9 @@ UNROLL = 4
 _FAR = 2.0**480
 """Rows further out are moved here: with centres within 2**400 the scores are the same, and no square overflows."""
 
+_NEAR = 2.0**-1000
+"""Squared distances below count as this one, whose inverse is finite."""
+
 
 class Balls(NamedTuple):
     """What the kernels know of every sample, by ascending radius within each.
@@ -121,19 +124,25 @@ def _nearest_others(sample: FloatArray) -> tuple[FloatArray, IntArray]:
 @kernel
 def score_rows(rows: FloatArray, balls: Balls, graded: bool, scores: FloatArray) -> None:
     """Fill in the mean score of each row over all samples."""
-    n_members = len(balls.offsets) - 1
-    block = np.empty((rows.shape[1] + 1, BLOCK))
-    sums, member_scores, totals = np.zeros(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
-    for start in range(0, len(rows), BLOCK):
-        stop = min(start + BLOCK, len(rows))
+    n_members, width = len(balls.offsets) - 1, _block_width(rows)
+    block = np.empty((rows.shape[1] + 1, width))
+    sums, member_scores, totals = np.zeros(width), np.empty(width), np.empty(width)
+    for start in range(0, len(rows), width):
+        stop = min(start + width, len(rows))
         _load(rows[start:stop], balls.scale, block)
         totals[:] = 0.0
         for member in range(n_members):
             _score_block(block, balls, member, graded, sums, member_scores)
-            for row in range(BLOCK):
+            for row in range(width):
                 totals[row] += member_scores[row]
         for row in range(stop - start):
             scores[start + row] = totals[row] / n_members
+
+
+@kernel
+def _block_width(rows: FloatArray) -> int:
+    """How many rows a block holds: `BLOCK`, or what fewer need, in whole registers."""
+    return min(BLOCK, (len(rows) + 31) // 32 * 32)
 
 
 @kernel
@@ -172,7 +181,7 @@ def _score_block(
             _cover(b0, b1, b2, b3, c0, c1, c2, c3, sums, balls.squares[ball], balls.scores[ball], scores)
     if graded:
         median = balls.medians[member]
-        for row in range(BLOCK):
+        for row in range(len(sums)):
             scores[row] = _grade(scores[row], median)
 
 
@@ -184,11 +193,11 @@ def _add_squares(block: FloatArray, features: IntArray, centre: FloatArray, sums
         b2, b3 = block[features[first + 2]], block[features[first + 3]]
         c0, c1, c2, c3 = centre[first], centre[first + 1], centre[first + 2], centre[first + 3]
         if first == 0:
-            for row in range(BLOCK):
+            for row in range(len(sums)):
                 d0, d1, d2, d3 = b0[row] - c0, b1[row] - c1, b2[row] - c2, b3[row] - c3
                 sums[row] = ((d0 * d0 + d1 * d1) + d2 * d2) + d3 * d3
         else:
-            for row in range(BLOCK):
+            for row in range(len(sums)):
                 d0, d1, d2, d3 = b0[row] - c0, b1[row] - c1, b2[row] - c2, b3[row] - c3
                 sums[row] = (((sums[row] + d0 * d0) + d1 * d1) + d2 * d2) + d3 * d3
 
@@ -209,7 +218,7 @@ def _cover(
     scores: FloatArray,
 ) -> None:
     """Add the last features' squares, and give the rows that the ball covers its score."""
-    for row in range(BLOCK):
+    for row in range(len(sums)):
         d0, d1, d2, d3 = b0[row] - c0, b1[row] - c1, b2[row] - c2, b3[row] - c3
         distance = (((sums[row] + d0 * d0) + d1 * d1) + d2 * d2) + d3 * d3
         scores[row] = score if distance <= square else scores[row]
@@ -229,7 +238,7 @@ def _keep_nearest(
     nearest: FloatArray,
 ) -> None:
     """Add the last features' squares, and keep the smallest distance of each row."""
-    for row in range(BLOCK):
+    for row in range(len(sums)):
         d0, d1, d2, d3 = b0[row] - c0, b1[row] - c1, b2[row] - c2, b3[row] - c3
         distance = (((sums[row] + d0 * d0) + d1 * d1) + d2 * d2) + d3 * d3
         nearest[row] = distance if distance < nearest[row] else nearest[row]
@@ -311,19 +320,21 @@ def _add_picked(values: FloatArray, picks: IntArray, columns: FloatArray, first:
 @kernel
 def explain_by_distance(rows: FloatArray, balls: Balls, contributions: FloatArray) -> None:
     """Fill in each feature's mean share of the squared distance to a sample's nearest centre."""
-    n_features = rows.shape[1]
-    block, shares = np.empty((n_features + 1, BLOCK)), np.empty((n_features, BLOCK))
-    sums, nearest, which = np.zeros(BLOCK), np.empty(BLOCK), np.empty(BLOCK, np.int64)
-    for start in range(0, len(rows), BLOCK):
-        stop = min(start + BLOCK, len(rows))
+    n_features, width = rows.shape[1], _block_width(rows)
+    block, shares = np.empty((n_features + 1, width)), np.empty((n_features, width))
+    sums, nearest, which = np.zeros(width), np.empty(width), np.empty(width, np.int64)
+    for start in range(0, len(rows), width):
+        stop = min(start + width, len(rows))
         _load(rows[start:stop], balls.scale, block)
         shares[:] = 0.0
         for member in range(len(balls.offsets) - 1):
             _find_nearest(block, balls, member, sums, nearest, which)
+            for row in range(len(sums)):
+                nearest[row] = 1.0 / max(nearest[row], _NEAR)
             for feature in range(n_features):
-                for row in range(BLOCK):
+                for row in range(len(sums)):
                     difference = block[feature, row] - balls.centres[which[row], feature]
-                    shares[feature, row] += difference * difference / nearest[row] if nearest[row] > 0.0 else 0.0
+                    shares[feature, row] += difference * difference * nearest[row]
         _normalise(shares, contributions[start:stop])
 
 
@@ -334,37 +345,39 @@ def _find_nearest(
     """For each row of a block one sample's nearest centre, and the squared distance to it."""
     features = balls.features[member]
     last = len(features) - UNROLL
+    b0, b1 = block[features[last]], block[features[last + 1]]
+    b2, b3 = block[features[last + 2]], block[features[last + 3]]
     nearest[:] = np.inf
     for ball in range(balls.offsets[member], balls.offsets[member + 1]):
         centre = balls.centres[ball]
         if last > 0:
             _add_squares(block, features, centre, sums)
-        for row in range(BLOCK):
-            distance = sums[row]
-            for place in range(last, last + UNROLL):
-                difference = block[features[place], row] - centre[place]
-                distance += difference * difference
-            which[row] = ball if distance < nearest[row] else which[row]
-            nearest[row] = distance if distance < nearest[row] else nearest[row]
+        c0, c1, c2, c3 = centre[last], centre[last + 1], centre[last + 2], centre[last + 3]
+        for row in range(len(sums)):
+            d0, d1, d2, d3 = b0[row] - c0, b1[row] - c1, b2[row] - c2, b3[row] - c3
+            distance = (((sums[row] + d0 * d0) + d1 * d1) + d2 * d2) + d3 * d3
+            closer = distance < nearest[row]
+            which[row] = ball if closer else which[row]
+            nearest[row] = distance if closer else nearest[row]
 
 
 @kernel
 def explain_by_score(rows: FloatArray, balls: Balls, graded: bool, contributions: FloatArray) -> None:
     """Fill in for each feature the mean score of the samples that look at it."""
-    n_features = rows.shape[1]
-    block, totals = np.empty((n_features + 1, BLOCK)), np.empty((n_features + 1, BLOCK))
-    sums, scores, counts = np.zeros(BLOCK), np.empty(BLOCK), np.zeros(n_features + 1)
+    n_features, width = rows.shape[1], _block_width(rows)
+    block, totals = np.empty((n_features + 1, width)), np.empty((n_features + 1, width))
+    sums, scores, counts = np.zeros(width), np.empty(width), np.zeros(n_features + 1)
     for features in balls.features:
         for feature in features:
             counts[feature] += 1.0
-    for start in range(0, len(rows), BLOCK):
-        stop = min(start + BLOCK, len(rows))
+    for start in range(0, len(rows), width):
+        stop = min(start + width, len(rows))
         _load(rows[start:stop], balls.scale, block)
         totals[:] = 0.0
         for member in range(len(balls.offsets) - 1):
             _score_block(block, balls, member, graded, sums, scores)
             for feature in balls.features[member]:
-                for row in range(BLOCK):
+                for row in range(len(sums)):
                     totals[feature, row] += scores[row] / counts[feature]
         _normalise(totals[:n_features], contributions[start:stop])
 

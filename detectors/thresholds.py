@@ -6,7 +6,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 
 FENCE = 2.15
-"""Of 1.5 to 3, what flags few Gaussian rows (under 1 % in 2, 8 and 32 dimensions) and over 95 % of far ones among them."""
+"""Of 1.5 to 3: flags few Gaussian rows (under 1 % in 2, 8 and 32 dimensions) and over 95 % of far ones among them."""
 
 _LARGEST_LOG = 700.0  # exp() overflows just above; a score of 1 has infinite odds
 
@@ -42,10 +42,10 @@ def contamination_threshold(scores: FloatArray, share: float) -> float:
 
 
 def auto_threshold(scores: FloatArray, *, bounded: bool = True) -> float:
-    """The threshold of ``contamination="auto"``, for every kind of score: a fence above the bulk of the training scores.
+    """The threshold of ``contamination="auto"``, for every kind of score: a fence above the bulk of training scores.
 
-    Scores are taken as odds, ``s / (1 - s)``: of a graded score that is a distance in median radii. On their logarithms the
-    fence is Tukey's, at the upper quartile plus `FENCE` times the distance between the quartiles. It is drawn again
+    Scores are taken as odds, ``s / (1 - s)``: of a graded score that is a distance in median radii. On their logarithms
+    the fence is Tukey's, at the upper quartile plus `FENCE` times the distance between the quartiles. It is drawn again
     without what lies beyond it until nothing does, or the anomalies would widen it. Scores of 0 are copies of training
     rows; they say nothing about how far rows spread and are left out.
 
