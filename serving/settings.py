@@ -218,7 +218,9 @@ class TaskSettings(BaseSettings):
     max_open: int = Field(
         default=10_000, ge=1, description="While as many tasks wait or run, a new one is answered with 429."
     )
-    max_attempts: int = Field(default=3, ge=1, le=100, description="How often a task is begun before it has failed.")
+    max_retries: int = Field(
+        default=3, ge=0, le=100, description="How often a task whose worker was lost is begun again before it fails."
+    )
     lease_seconds: float = Field(
         default=30.0, gt=0, description="A worker that is silent for longer has lost its task."
     )

@@ -102,6 +102,43 @@ def dump_model(model: Model, signing_key: bytes | None = None) -> tuple[bytes, b
     return data, _as_json(entry)
 
 
+def check_model(
+    data: bytes, sidecar: bytes, signing_key: bytes | None = None, name: str | os.PathLike[str] = "model"
+) -> dict[str, Any]:
+    """Tell whether the bytes of a model file are those that its sidecar speaks of, without opening it.
+
+    Parameters
+    ----------
+    data, sidecar : bytes
+        What `dump_model` made, or what somebody claims it did.
+    signing_key : bytes, optional
+        What it must be signed with; the one of the environment if None; without any, no signature is asked for.
+    name : path
+        What errors call the file.
+
+    Returns
+    -------
+    dict
+        What the sidecar says of it: its detector, size, digest, versions.
+
+    Raises
+    ------
+    ModelDamaged
+        If they are not.
+    ModelUntrusted
+        If the signature is missing or wrong.
+    """
+    entries = _entries(sidecar, name)
+    digest = hashlib.sha256(data).hexdigest()
+    entry = next((entry for entry in entries if entry["size"] == len(data) and entry["sha256"] == digest), None)
+    if entry is None:
+        raise _NotVouchedFor(_mismatch(name, data, digest, entries[0]))
+    key = signing_key or signing_key_from_environment()
+    if key is not None:
+        _check_signature(entry, key, name)
+    return entry
+
+
 def parse_model(
     data: bytes, sidecar: bytes, signing_key: bytes | None = None, name: str | os.PathLike[str] = "model"
 ) -> Model:
@@ -128,14 +165,7 @@ def parse_model(
     ModelUntrusted
         If its signature is missing or wrong.
     """
-    entries = _entries(sidecar, name)
-    digest = hashlib.sha256(data).hexdigest()
-    entry = next((entry for entry in entries if entry["size"] == len(data) and entry["sha256"] == digest), None)
-    if entry is None:
-        raise _NotVouchedFor(_mismatch(name, data, digest, entries[0]))
-    key = signing_key or signing_key_from_environment()
-    if key is not None:
-        _check_signature(entry, key, name)
+    check_model(data, sidecar, signing_key, name)
     try:
         model = loads(data, _CLASSES)
     except ModelDamaged as error:
