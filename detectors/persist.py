@@ -9,12 +9,12 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from detectors import state
-from detectors.base import FloatArray, IntArray
+from detectors.base import FloatArray
 from detectors.errors import InvalidState
 from detectors.quantiles import quantiles
 from detectors.rolling import rolling_mean, rolling_median
 from detectors.series import SeriesDetector
-from detectors.times import span_in_ns
+from detectors.times import TimeArray, in_ns, span_in_ns
 
 
 class Persist(SeriesDetector):
@@ -97,7 +97,7 @@ class Persist(SeriesDetector):
     def _prepare(self) -> None:
         self.window_rows_, self.window_ns_ = self._window()
 
-    def _expected(self, values: FloatArray, stamps: IntArray | None) -> FloatArray:
+    def _expected(self, values: FloatArray, stamps: TimeArray | None) -> FloatArray:
         if self.window_rows_ == 1:
             before = np.empty(len(values))
             before[0] = np.nan
@@ -106,15 +106,15 @@ class Persist(SeriesDetector):
         rolling = rolling_median if self.agg == "median" else rolling_mean
         if self.window_rows_:
             return rolling(values, None, self.window_rows_, self.min_periods or self.window_rows_)
-        return rolling(values, self._timed(stamps), self.window_ns_, self.min_periods or 1)
+        return rolling(values, in_ns(self._timed(stamps)), self.window_ns_, self.min_periods or 1)
 
-    def _timed(self, stamps: IntArray | None) -> IntArray:
+    def _timed(self, stamps: TimeArray | None) -> TimeArray:
         if stamps is None:
             raise ValueError(f"Persist: a window of {self.window!r} takes time stamps: a DatetimeIndex, or times=")
         return stamps
 
     def _band(self, deviations: FloatArray) -> tuple[float, float, float]:
-        first, third = quantiles(np.abs(deviations), [0.25, 0.75])
+        first, third = quantiles(np.abs(deviations, out=deviations), [0.25, 0.75])
         limit = third + (third - first) * self.c
         limit = math.inf if math.isnan(limit) else limit  # changes too large for a float
         return (
@@ -123,12 +123,12 @@ class Persist(SeriesDetector):
             math.inf if self.side == "negative" else limit,
         )
 
-    def _tail_start(self, stamps: IntArray | None, n_rows: int) -> int:
+    def _tail_start(self, stamps: TimeArray | None, n_rows: int) -> int:
         if self.window_rows_:
             return max(0, n_rows - self.window_rows_)
-        stamps = self._timed(stamps)
-        oldest = max(int(stamps[-1]) - self.window_ns_, np.iinfo(np.int64).min)
-        return int(np.searchsorted(stamps, oldest))
+        counted = in_ns(self._timed(stamps))
+        oldest = max(int(counted[-1]) - self.window_ns_, np.iinfo(np.int64).min)
+        return int(np.searchsorted(counted, oldest))
 
     def _restore(self) -> None:
         super()._restore()

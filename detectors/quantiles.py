@@ -28,6 +28,26 @@ def _count_numbers(values: FloatArray) -> int:
 
 
 @kernel
+def has_number(values: FloatArray) -> bool:
+    """Whether not all is NaN.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,), float64
+        A column.
+
+    Returns
+    -------
+    bool
+        True if there is a number.
+    """
+    for value in values:  # noqa: SIM110
+        if not math.isnan(value):
+            return True
+    return False
+
+
+@kernel
 def _gather_between(
     values: FloatArray, low: float, high: float, between: FloatArray, counts: npt.NDArray[np.int64]
 ) -> None:

@@ -17,10 +17,13 @@ from detectors import state
 from detectors.base import Detector, FloatArray, IntArray
 from detectors.errors import InvalidState
 from detectors.limits import THRESHOLD, band_scores, outside_band
-from detectors.times import Order, time_order, times_of
+from detectors.quantiles import has_number
+from detectors.times import Order, TimeArray, in_ns, time_order, times_of
 
 History = Literal["fitted"] | None
 BoolArray = npt.NDArray[np.bool_]
+
+_NO_STAMPS = np.empty(0, "datetime64[ns]")
 
 
 class Limits(NamedTuple):
@@ -39,7 +42,7 @@ class _Series:
     """Rows in time order, one a stamp; the first `earlier` of them are history."""
 
     values: FloatArray
-    stamps: IntArray | None
+    stamps: TimeArray | None
     order: Order | None = None
     earlier: int = 0
 
@@ -87,13 +90,16 @@ class SeriesDetector(Detector):
 
     @abstractmethod
     def _band(self, deviations: FloatArray) -> tuple[float, float, float]:
-        """Low, mid and high of a column's deviations from what was expected; at least one is a number."""
+        """Low, mid and high of a column's deviations from what was expected; at least one is a number.
 
-    def _expected(self, values: FloatArray, stamps: IntArray | None) -> FloatArray | None:  # noqa: ARG002
+        They may be overwritten if `_expected` returns an array: then they are no part of the input.
+        """
+
+    def _expected(self, values: FloatArray, stamps: TimeArray | None) -> FloatArray | None:  # noqa: ARG002
         """What to expect of each row of a column, NaN where nothing can be; None if that is always 0."""
         return None
 
-    def _tail_start(self, stamps: IntArray | None, n_rows: int) -> int:  # noqa: ARG002
+    def _tail_start(self, stamps: TimeArray | None, n_rows: int) -> int:  # noqa: ARG002
         """The first row of a series that the verdict on a later one can depend on."""
         return n_rows
 
@@ -133,7 +139,7 @@ class SeriesDetector(Detector):
 
     def _band_of(self, series: _Series, column: int) -> tuple[float, float, float]:
         deviations = self._deviations(series, column)
-        if np.isnan(deviations).all():
+        if not has_number(deviations):
             names = getattr(self, "feature_names_in_", None)
             name = f"column {column}" if names is None else repr(names[column])
             raise ValueError(
@@ -145,7 +151,7 @@ class SeriesDetector(Detector):
     def _keep_tail(self, series: _Series) -> None:
         start = self._tail_start(series.stamps, len(series.values))
         self.tail_ = series.values[start:].copy()
-        self.tail_times_ = np.empty(0, np.int64) if series.stamps is None else series.stamps[start:].copy()
+        self.tail_times_ = in_ns(_NO_STAMPS if series.stamps is None else series.stamps[start:])
 
     def remember(self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None) -> Self:
         """Append rows to the kept tail, so that the next ones are judged by them; the limits stay.
@@ -387,12 +393,12 @@ class SeriesDetector(Detector):
         return _Series(rows[order.kept], stamps[order.kept], order)
 
     def _after_tail(self, series: _Series) -> _Series:
-        tail, tail_stamps = self.tail_, self.tail_times_
-        stamps = series.stamps
-        if stamps is not None and len(tail_stamps):
-            older = int(np.searchsorted(tail_stamps, stamps[0]))
+        tail, stamps = self.tail_, series.stamps
+        if stamps is not None and len(self.tail_times_):
+            counted = in_ns(stamps)
+            older = int(np.searchsorted(self.tail_times_, counted[0]))
             tail = tail[:older]
-            stamps = np.concatenate([tail_stamps[:older], stamps])
+            stamps = np.concatenate([self.tail_times_[:older], counted]).view("datetime64[ns]")
         elif len(tail):
             stamps = None  # only one of the two has times: their rows are in order, tail first
         return _Series(np.concatenate([tail, series.values]), stamps, series.order, len(tail))

@@ -1,7 +1,6 @@
 """Time stamps of a series: where they come from, their order, and time spans such as ``"1h"``.
 
-Stamps are int64 nanoseconds since the epoch inside the detectors. Data frames are recognised by what they can do, so
-that detectors import no pandas.
+Data frames are recognised by what they can do, so that detectors import no pandas.
 """
 
 import re
@@ -15,6 +14,8 @@ import numpy.typing as npt
 from detectors.kernels import kernel
 
 IntArray = npt.NDArray[np.int64]
+
+TimeArray = npt.NDArray[np.datetime64]
 
 _NAT = np.iinfo(np.int64).min
 
@@ -73,7 +74,7 @@ def span_in_ns(text: str) -> int:
     return length
 
 
-def times_of(X: Any, times: Any, n_rows: int) -> IntArray | None:
+def times_of(X: Any, times: Any, n_rows: int) -> TimeArray | None:
     """The time stamps of a series, if it has any.
 
     Parameters
@@ -87,52 +88,77 @@ def times_of(X: Any, times: Any, n_rows: int) -> IntArray | None:
 
     Returns
     -------
-    ndarray of shape (n_rows,), int64, or None
-        Nanoseconds since the epoch (UTC for stamps with a zone); None if rows are simply in order.
+    ndarray of shape (n_rows,), datetime64 of any unit, or None
+        UTC for stamps with a zone, as given otherwise; None if rows are simply in order.
 
     Raises
     ------
     ValueError
-        For a missing stamp (NaT), naming its position, one that nanoseconds cannot hold, or a wrong number of them.
+        For a missing stamp (NaT), naming its position, or a wrong number of them.
     """
     if times is None:
         times = getattr(X, "index", None)
         if getattr(getattr(times, "dtype", None), "kind", None) != "M":
             return None
-    stamps = _in_ns(times)
+    stamps = _as_datetimes(times)
     if stamps.shape != (n_rows,):
-        raise ValueError(f"times: {stamps.shape[0]} time stamps for {n_rows} rows")
-    missing = _find(stamps, _NAT)
+        raise ValueError(f"times: {len(stamps)} time stamps for {n_rows} rows")
+    missing = _missing(stamps.view(np.int64))
     if missing >= 0:
         raise ValueError(f"times: row {missing} (counted from 0) has no time stamp (NaT)")
     return stamps
 
 
-def _in_ns(times: Any) -> IntArray:
+def _as_datetimes(times: Any) -> TimeArray:
     if hasattr(times, "to_numpy") and getattr(times.dtype, "kind", None) == "M":
-        return np.asarray(times.to_numpy(dtype="datetime64[ns]")).view(np.int64)
+        zoned = not isinstance(times.dtype, np.dtype)
+        return np.ascontiguousarray(times.to_numpy(dtype="datetime64[ns]") if zoned else times.to_numpy())
     given = np.asarray(times)
     if given.ndim != 1:
         raise ValueError(f"times: one stamp a row, in one dimension, not an array of shape {given.shape}")
     numeric = any(isinstance(stamp, (int, float)) for stamp in given) if given.dtype.kind == "O" else False
     if numeric or given.dtype.kind not in "MOU":
         raise ValueError(f"times: datetime64 stamps, not {given.dtype}: a number has no unit")
-    try:
-        stamps = given.astype("datetime64[ns]")
-        seconds = stamps if given.dtype == stamps.dtype else given.astype("datetime64[s]")
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"times: {error}") from error
-    if seconds is not stamps:  # numpy wraps around what nanoseconds cannot hold
-        wrapped = np.flatnonzero((stamps.astype("datetime64[s]") != seconds) & ~np.isnat(seconds))
+    if given.dtype.kind != "M":
+        try:
+            given = given.astype("datetime64[us]" if given.dtype.kind == "O" else "datetime64")
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"times: {error}") from error
+    if np.datetime_data(given.dtype)[0] == "generic":
+        given = given.astype("datetime64[s]")  # not one stamp among them
+    return np.ascontiguousarray(given)
+
+
+def in_ns(stamps: TimeArray) -> IntArray:
+    """Stamps as a count of nanoseconds.
+
+    Parameters
+    ----------
+    stamps : ndarray of datetime64
+        Without NaT.
+
+    Returns
+    -------
+    ndarray of int64
+        Nanoseconds since the epoch.
+
+    Raises
+    ------
+    ValueError
+        For a time that they cannot hold.
+    """
+    counted = stamps.astype("datetime64[ns]")
+    if counted.dtype != stamps.dtype:
+        wrapped = np.flatnonzero(counted.astype("datetime64[s]") != stamps.astype("datetime64[s]"))
         if len(wrapped):
-            raise ValueError(f"times: row {wrapped[0]} ({seconds[wrapped[0]]}) is out of the years 1678 to 2261")
-    return np.ascontiguousarray(stamps).view(np.int64)
+            raise ValueError(f"times: {stamps[wrapped[0]]} is out of the years 1678 to 2261")
+    return counted.view(np.int64)
 
 
 @kernel
-def _find(stamps: IntArray, wanted: int) -> int:
+def _missing(stamps: IntArray) -> int:
     for row in range(stamps.shape[0]):
-        if stamps[row] == wanted:
+        if stamps[row] == _NAT:
             return row
     return -1
 
@@ -161,20 +187,20 @@ class Order:
     place: IntArray
 
 
-def time_order(stamps: IntArray) -> Order | None:
+def time_order(stamps: TimeArray) -> Order | None:
     """Find the time order of rows.
 
     Parameters
     ----------
-    stamps : ndarray of shape (n_rows,), int64
-        Their times.
+    stamps : ndarray of shape (n_rows,), datetime64
+        Their times, without NaT.
 
     Returns
     -------
     Order or None
         None if the rows are in order already, each with its own stamp.
     """
-    if _increases(stamps):
+    if _increases(stamps.view(np.int64)):
         return None
     order = np.argsort(stamps, kind="stable")
     ordered = stamps[order]

@@ -40,7 +40,7 @@ def parameters(seed):
 
 def series(seed):
     """Values, stamps (int64 nanoseconds, unsorted, with duplicates) and how many rows are for training."""
-    random = np.random.RandomState(seed)  # noqa: NPY002
+    random = np.random.RandomState(seed)
     n_rows = random.randint(30, 240)
     values = _values(random, n_rows, seed % 6)
     spikes = random.randint(0, n_rows, size=random.randint(0, 5))

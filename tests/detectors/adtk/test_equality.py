@@ -30,7 +30,8 @@ def ours(detector, values, times, n_training):
     try:
         detector.fit(values[:n_training], times=times[:n_training])
     except ValueError as error:
-        assert "nothing to learn from" in str(error)
+        if "nothing to learn from" not in str(error):
+            raise
         return np.full(len(values), NOT_TRAINED)
     known = detector.has_verdict(values, times=times)
     return np.where(known, detector.predict(values, times=times) == -1, NO_VERDICT)
