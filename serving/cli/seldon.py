@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 import orjson
 
-from detectors.errors import InlierError
+from serving.cli.running import run
 from serving.deploy.algorithms import from_algorithms, to_algorithms
 from serving.deploy.calls import Proxy, error_message
 from serving.deploy.credentials import Credentials, Pair, section
@@ -225,9 +225,5 @@ def _named(client: str | None) -> str:
 
 
 def main() -> None:
-    """Run the command: an error is one line on standard error, and a status that is not 0."""
-    try:
-        cli(prog_name="seldon-cli")
-    except InlierError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    """Run the command; see ``run``."""
+    run(cli, "seldon-cli")

@@ -1,13 +1,12 @@
 """The command ``start-microservice``: run microservices and give them a client's requests."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Literal
 
 import click
 
-from detectors.errors import InlierError
+from serving.cli.running import run
 from serving.deploy import manifest, rollout, service
 from serving.deploy.calls import Proxy
 from serving.deploy.home import Home
@@ -119,9 +118,5 @@ def _runtime(name: str, home: Home, settings: DeploySettings) -> ProcessRuntime:
 
 
 def main() -> None:
-    """Run the command: an error is one line on standard error, and status 2."""
-    try:
-        command(prog_name="start-microservice")
-    except InlierError as error:
-        say(f"error: {error}")
-        sys.exit(2)
+    """Run the command; see ``run``."""
+    run(command, "start-microservice")

@@ -11,7 +11,7 @@ from serving.deploy.declared import Declared
 from serving.deploy.home import Home
 from serving.deploy.process import ProcessRuntime
 from serving.deploy.service import Service, check
-from serving.errors import CallError, DeployError
+from serving.errors import DeployError
 
 Say = Callable[[str], None]
 
@@ -41,11 +41,16 @@ def deploy(
             say(f"{service.name}: {service.image} stands for {service.asked}")
     with locked(home, say):
         runtime.clear()
-        for service in services:
-            say(f"wrote {manifest.write(folder, service.name, manifest.render(service, replicas))}")
         versions = runtime.start(services, replicas)
         old = _older(runtime.versions(), versions)
-        _switch(runtime, proxy, client, services, versions, old)
+        try:
+            for service in services:
+                say(f"wrote {manifest.write(folder, service.name, manifest.render(service, replicas))}")
+            runtime.keep(versions)
+            _switch(proxy, client, services, versions, old)
+        except BaseException:
+            runtime.stop(versions)
+            raise
         say(f"client {client}: " + ", ".join(f"{service.name} {service.ratio:g}" for service in services))
         runtime.stop(old)
         for version in old:
@@ -58,7 +63,6 @@ def _older(every: Sequence[Declared], new: Sequence[Declared]) -> list[Declared]
 
 
 def _switch(
-    runtime: ProcessRuntime,
     proxy: Proxy,
     client: str,
     services: Sequence[Service],
@@ -72,12 +76,7 @@ def _switch(
         for service in services
     ]
     moved = {version.url: urls[version.name] for version in old}
-    runtime.keep(versions)
-    try:
-        proxy.call("PUT", proxy.client(client, "variations"), {"variations": variations, "moved": moved})
-    except CallError:
-        runtime.stop(versions)
-        raise
+    proxy.call("PUT", proxy.client(client, "variations"), {"variations": variations, "moved": moved})
 
 
 def remove(home: Home, runtime: ProcessRuntime, proxy: Proxy, name: str, folder: Path, say: Say) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import urllib3
@@ -17,7 +17,7 @@ from serving.deploy.declared import can_listen
 from serving.deploy.first_start import first_start
 from serving.deploy.home import Home, Running
 from serving.deploy.process import programs
-from serving.deploy.supervisor import log_tail, spawn, write_config
+from serving.deploy.supervisor import Supervisor, log_tail, spawn, write_config
 from serving.errors import DeployError
 from serving.proxy import store
 from serving.proxy.app import open_database
@@ -86,6 +86,7 @@ def _prepare(home: Home, host: str, port: int, settings: DeploySettings) -> None
     finally:
         database.close()
     write_config(home, programs(home, settings, host, port))
+    home.socket().unlink(missing_ok=True)  # a killed supervisor leaves it
 
 
 def _restore(home: Home, database: Database) -> None:
@@ -140,6 +141,8 @@ def _wait(home: Home, running: Running, supervisor: subprocess.Popen[bytes], sto
 def _stop(running: Running, supervisor: subprocess.Popen[bytes]) -> None:
     """Stop the supervisor, which stops its programs; if it was killed, they stop by themselves."""
     if supervisor.poll() is None:
+        with suppress(DeployError):  # it has no ear yet, or no more
+            Supervisor(running.socket).stop_all()
         supervisor.terminate()
         supervisor.wait()
         return

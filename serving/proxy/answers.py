@@ -9,9 +9,10 @@ from typing import Any
 
 import orjson
 from flask import Flask, Response, request
+from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from serving.errors import BodyTooLarge, ProxyError
+from serving.errors import BodyTooLarge, ProxyError, UpstreamDown
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +54,14 @@ def _unexpected(error: Exception) -> Response:
     return answer(error_body("internal_error", "the proxy failed; its log says why"), 500)
 
 
+def _database_error(error: OperationalError) -> Response:
+    log.error("%s %s: %s", request.method, request.path, error)
+    return _own_error(UpstreamDown("the database does not answer; try again"))
+
+
 def register(app: Flask) -> None:
     """Let every error of the application be answered as JSON."""
     app.register_error_handler(ProxyError, _own_error)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(OperationalError, _database_error)
     app.register_error_handler(Exception, _unexpected)

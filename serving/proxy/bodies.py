@@ -34,11 +34,20 @@ def check_ratios(ratios: list[float]) -> None:
 def check_url(url: str) -> str:
     """Return the URL of a microservice, or raise a ValueError."""
     parts = urlsplit(url)
+    if not url.isprintable() or " " in url:
+        raise ValueError(f"{url[:200]!r} holds a character that no URL has")
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.fragment:
         raise ValueError(f"{url[:200]!r} is not a URL like http://127.0.0.1:9000/predict")
     if parts.port == 0:  # reading the port also checks that it is a number
         raise ValueError(f"{url[:200]!r} names port 0")
     return url
+
+
+def check_printable(text: str) -> str:
+    """Return a text that has no control characters, or raise a ValueError."""
+    if not text.isprintable():
+        raise ValueError(f"{text[:80]!r} holds a character that cannot be printed")
+    return text
 
 
 class Body(BaseModel):
@@ -66,7 +75,7 @@ class VariationBody(Body):
     ratio: float
     kind: Literal["rest", "rpc"] = "rest"
     url: Annotated[str, Field(max_length=2048), AfterValidator(check_url)]
-    model_name: Annotated[str, Field(max_length=255)] | None = None
+    model_name: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(check_printable)] | None = None
 
 
 class Variations(Body):

@@ -120,7 +120,7 @@ def blueprint(database: Database, upstream: Upstream, settings: ProxySettings) -
     @routes.get("/js/predict")
     def js_predict() -> Response:
         """Predict for a key of scope js."""
-        refuse_other_parameters("consumer_key", "json", "jsonpCallback")
+        refuse_other_parameters("consumer_key", "json", "jsonpCallback", "_")  # _ is jQuery's, against caches
         callback = parameter("jsonpCallback", required=False)
         if callback is not None and not is_identifier(callback):
             raise RequestError(f"the jsonpCallback {callback[:80]!r} is not a JavaScript identifier")
@@ -149,9 +149,13 @@ def blueprint(database: Database, upstream: Upstream, settings: ProxySettings) -
         """Predict for a token."""
         refuse_other_parameters("oauth_token")
         oauth_token = required_parameter("oauth_token")
-        return answer(predict(lambda connection: store.routes_by_token(connection, oauth_token), json_body))
+        return answer(predict(lambda connection: store.routes_by_token(connection, oauth_token), _any_json))
 
     return routes
+
+
+def _any_json() -> Any:
+    return json_body(any_type=True)
 
 
 def _script(content: dict[str, Any]) -> str:

@@ -54,9 +54,15 @@ def _near(text: str | bytes, position: int) -> str:
     return f"character {position} ({shown[position : position + EXCERPT]!r})"
 
 
-def json_body() -> Any:
-    """Return the JSON body of the request; other content types are refused (a browser's form cannot send JSON)."""
-    if not request.is_json:
+def json_body(*, any_type: bool = False) -> Any:
+    """Return the JSON body of the request; other content types are refused (a browser's form cannot send JSON).
+
+    Parameters
+    ----------
+    any_type : bool, default=False
+        Take it whatever its type is said to be: for what a key or token protects.
+    """
+    if not (any_type or request.is_json):
         raise UnsupportedContent(f"the body should be application/json, not {request.mimetype[:80] or 'nothing'}")
     try:
         body = request.get_data(cache=False)

@@ -1,5 +1,6 @@
 """gunicorn with the settings of the proxy."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -59,5 +60,6 @@ def _write_json_error(sock: Any, status: int, reason: str, message: str) -> None
 
 def serve(host: str, port: int) -> None:
     """Run the proxy until it is told to stop."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     gunicorn.util.write_error = _write_json_error
     Server(host, port, ProxySettings()).run()

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, select
 from sqlalchemy.orm import Session
 
 from serving.errors import Conflict, NotAllowed, NotFound, NotRecognised
-from serving.proxy.bodies import VariationBody
+from serving.proxy.bodies import DNS_LABEL, VariationBody
 from serving.proxy.secrets import digest, hint, new_secret
 from serving.proxy.tables import Client, Key, Token, Variation
 
@@ -29,7 +29,8 @@ class NewKeyPair:
 
 def find_client(session: Session, name: str) -> Client:
     """Return a client by its name."""
-    client = session.scalar(select(Client).where(Client.name == name))
+    known = DNS_LABEL.fullmatch(name) is not None  # PostgreSQL takes no NUL, not even to say that it is not there
+    client = session.scalar(select(Client).where(Client.name == name)) if known else None
     if client is None:
         raise NotFound(f"there is no client {name[:80]!r}")
     return client
@@ -64,7 +65,7 @@ def add_key(session: Session, client: Client, scope: str) -> NewKeyPair:
 
 def delete_key(session: Session, client: Client, key_id: int) -> None:
     """Delete a client's key, and with it the tokens it gave."""
-    key = session.scalar(select(Key).where(Key.id == key_id, Key.client_id == client.id))
+    key = next((key for key in client.keys if key.id == key_id), None)
     if key is None:
         raise NotFound(f"client {client.name!r} has no key {key_id}")
     session.delete(key)

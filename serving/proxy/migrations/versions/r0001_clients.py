@@ -50,7 +50,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer, nullable=False),
         sa.Column("client_id", sa.Integer, nullable=False),
         sa.Column("label", sa.String(63), nullable=False),
-        sa.Column("ratio", sa.Float, nullable=False),
+        sa.Column("ratio", sa.Double, nullable=False),
         sa.Column("kind", sa.String(8), nullable=False),
         sa.Column("url", sa.String(2048), nullable=False),
         sa.Column("model_name", sa.String(255)),

@@ -25,7 +25,7 @@ def upgrade() -> None:
         sa.Column("stamp", sa.BigInteger),
         sa.Column("lease_until", moment),
         sa.Column("cancel_requested", sa.Boolean, nullable=False),
-        sa.Column("progress", sa.Float, nullable=False),
+        sa.Column("progress", sa.Double, nullable=False),
         sa.Column("doing", sa.String(200), nullable=False),
         sa.Column("created_at", moment, nullable=False),
         sa.Column("sent_at", moment, nullable=False),
