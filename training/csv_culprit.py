@@ -96,6 +96,39 @@ def find_culprit(
     DataError
         Names row and column.
     """
+    for line, cells in _rows(lines, first_line, request):
+        _check_width(cells, len(names), request, line)
+        for position, (name, cell) in enumerate(zip(names, cells, strict=False)):
+            fault = _time_fault(cell, zoned) if has_time and position == 0 else _fault(cell, request)
+            if fault:
+                raise DataError(fault, request.file, line, name)
+
+
+def check_widths(lines: Iterable[bytes], width: int, first_line: int, request: Request) -> None:
+    """Raise if a row has too many cells, or too few.
+
+    Parameters
+    ----------
+    lines : iterable of bytes
+        What follows the header.
+    width : int
+        Cells of the header.
+    first_line : int
+        The number of the first of the lines.
+    request : Request
+        For what errors call the file.
+
+    Raises
+    ------
+    DataError
+        Names the row.
+    """
+    for line, cells in _rows(lines, first_line, request):
+        _check_width(cells, width, request, line)
+
+
+def _rows(lines: Iterable[bytes], first_line: int, request: Request) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not blank, each with the number of its last line."""
     line = first_line - 1
 
     def text() -> Iterator[str]:
@@ -106,26 +139,22 @@ def find_culprit(
 
     try:
         for cells in csv.reader(text(), strict=True):
-            if not cells or (len(cells) == 1 and not cells[0].strip()):
-                continue
-            _check_width(cells, names, request, line)
-            for position, (name, cell) in enumerate(zip(names, cells, strict=False)):
-                fault = _time_fault(cell, zoned) if has_time and position == 0 else _fault(cell, request)
-                if fault:
-                    raise DataError(fault, request.file, line, name)
+            blank = not cells or (len(cells) == 1 and cells[0] != "" and not cells[0].strip())
+            if not blank:
+                yield line, cells
     except csv.Error as error:
         raise DataError(f"it is not CSV: {error}", request.file, line) from error
 
 
-def _check_width(cells: list[str], names: Sequence[str], request: Request, line: int) -> None:
-    if len(cells) == len(names):
+def _check_width(cells: list[str], width: int, request: Request, line: int) -> None:
+    if len(cells) == width or (len(cells) > width and not any(cells[width:])):
         return
     hint = ""
-    if len(cells) == 2 * len(names) and all(re.fullmatch(r"\s*-?\d+\s*", cell) for cell in cells):
+    if len(cells) == 2 * width and all(re.fullmatch(r"\s*-?\d+\s*", cell) for cell in cells):
         hint = "; if commas are decimal signs, write points"
     elif len(cells) == 1 and ";" in cells[0]:
         hint = "; if semicolons separate them, write commas"
-    raise DataError(f"{len(cells)} cells where the header has {len(names)}{hint}", request.file, line)
+    raise DataError(f"{len(cells)} cells where the header has {width}{hint}", request.file, line)
 
 
 def _fault(cell: str, request: Request) -> str | None:

@@ -1,6 +1,7 @@
 """CSV files: read by pandas in blocks, and when that fails read again line by line to say what is wrong and where."""
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NoReturn
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from training import times
-from training.csv_culprit import NUMBER, cells_of, find_culprit
+from training.csv_culprit import NUMBER, cells_of, check_widths, find_culprit
 from training.errors import DataError
 from training.tables import Request, Table
 
@@ -18,6 +19,9 @@ _BLOCK_VALUES = 500_000
 """Numbers parsed at a time: 4 MB, so that a file needs little more memory than its array."""
 
 _MAX_HEADER_BYTES = 4 << 20
+
+_PIECE_BYTES = 1 << 20
+_TRUTH = re.compile(rb"true|false", re.IGNORECASE)
 
 _EXACT: dict[str, Any] = (
     {} if tuple(int(part) for part in pd.__version__.split(".")[:2]) >= (3, 1) else {"float_precision": "round_trip"}
@@ -61,6 +65,7 @@ def read_csv(stream: BinaryIO, request: Request) -> Table:
     blocks: list[npt.NDArray[np.float64]] = []
     stamps: list[Any] = []
     rows = 0
+    short = truths = False  # what pandas lets pass, to be looked at again
     try:
         for block in _blocks(stream, layout):
             values, stamp = _checked(block, layout, request)
@@ -68,10 +73,18 @@ def read_csv(stream: BinaryIO, request: Request) -> Table:
             if stamp is not None:
                 stamps.append(stamp)
             rows += len(values)
+            # pandas fills up short rows with missing values, which in a series may be missing indeed
+            short = short or (request.missing and bool(np.isnan(values[:, -1]).any()))
+            truths = truths or _may_be_truths(values)
             request.check_rows(rows)
         found, unit = _times(stamps, layout)
     except (ValueError, OverflowError) as error:  # pandas' own are ValueErrors
         _explain(stream, layout, request, error)
+    if short:
+        stream.seek(layout.start)
+        check_widths(stream, len(layout.names), layout.first_line, request)
+    if truths and _names_truths(stream, layout.start):
+        _explain(stream, layout, request, ValueError("it holds True or False"))
     if rows == 0:
         raise DataError("it has a header row but no rows of numbers", request.file)
     values = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
@@ -98,6 +111,8 @@ def _layout(stream: BinaryIO, request: Request) -> _Layout:
     _refuse_no_header(names, request)
     _refuse_other_separators(names, request)
     request.check_names(names, header_line)
+    if first and len(first) > len(names) + 1:  # pandas would cut the first row, as it does no other
+        check_widths(stream, len(names), header_line + 1, request)
     cell = first[0] if first else ""
     dated = times.looks_like_time(cell)
     named = times.is_time_name(names[0])
@@ -165,7 +180,7 @@ def _blocks(stream: BinaryIO, layout: _Layout) -> Iterator[pd.DataFrame]:
         )
     except pd.errors.EmptyDataError:
         return
-    yield from reader
+    yield from (block for block in reader if len(block))
 
 
 def _checked(block: pd.DataFrame, layout: _Layout, request: Request) -> tuple[npt.NDArray[np.float64], Any]:
@@ -176,7 +191,7 @@ def _checked(block: pd.DataFrame, layout: _Layout, request: Request) -> tuple[np
     values = np.ascontiguousarray(block.iloc[:, first:n_columns].to_numpy(np.float64))
     if request.labels and request.not_labels(values).any():
         raise ValueError("a label is neither 0 nor 1")
-    if not np.isfinite(values).all() and (not request.missing or np.isinf(values).any() or _short(block, n_columns)):
+    if not np.isfinite(values).all() and (not request.missing or np.isinf(values).any()):
         raise ValueError("a value is missing or infinite")
     if not layout.has_time:
         return values, None
@@ -188,9 +203,23 @@ def _checked(block: pd.DataFrame, layout: _Layout, request: Request) -> tuple[np
     return values, stamps
 
 
-def _short(block: pd.DataFrame, n_columns: int) -> bool:
-    """Whether a row may have been too short: pandas fills up with missing values, which here may be missing indeed."""
-    return bool(block[n_columns - 1].isna().any())
+def _may_be_truths(values: npt.NDArray[np.float64]) -> bool:
+    """Whether a column is all 0 and 1, which is what pandas makes of True and False."""
+    return any(
+        bool(((column == 0.0) | (column == 1.0) | np.isnan(column)).all())
+        for column in values.T
+        if not (column[0] != 0.0 and column[0] != 1.0 and column[0] == column[0])  # most need no more than that
+    )
+
+
+def _names_truths(stream: BinaryIO, start: int) -> bool:
+    stream.seek(start)
+    end = b""
+    while piece := stream.read(_PIECE_BYTES):
+        if _TRUTH.search(end + piece):
+            return True
+        end = piece[-4:]
+    return False
 
 
 def _times(stamps: list[Any], layout: _Layout) -> tuple[Any, str | None]:
