@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, NoReturn, Self
 
@@ -19,6 +19,9 @@ from serving.errors import BadData, ComponentError
 from serving.protocols import numbers
 from training.artifacts import load_model
 from training.model import Model
+from training.times import from_values, is_time_name
+
+FloatArray = npt.NDArray[np.float64]
 
 CLASS_NAMES: Final = ["Anomaly_score", "Complementary_score"]
 DEFAULT_MODEL_URI: Final = "/mnt/models"
@@ -37,11 +40,17 @@ class Judged:
         Anomaly scores.
     labels : list of int
         1 for an anomaly.
+    times : ndarray of datetime64[ns], optional
+        Of the rows, where the request had them.
+    no_verdict : list of int
+        Rows (from 0) about which nothing can be said, as their values are missing.
     """
 
-    rows: npt.NDArray[np.float64]
-    scores: npt.NDArray[np.float64]
-    labels: list[int]
+    rows: FloatArray
+    scores: FloatArray
+    labels: list[int] = field(default_factory=list)
+    times: npt.NDArray[np.datetime64] | None = None
+    no_verdict: list[int] = field(default_factory=list)
 
 
 class DetectorModel:
@@ -122,7 +131,7 @@ class DetectorModel:
         X: Any,
         names: Sequence[str] | None = None,
         meta: dict[str, Any] | None = None,  # noqa: ARG002
-    ) -> npt.NDArray[np.float64]:
+    ) -> FloatArray:
         """Score rows.
 
         Parameters
@@ -144,40 +153,41 @@ class DetectorModel:
         BadData
             Names what is wrong with the rows; under ``seldon-core-microservice`` its own error with status 400.
         """
+        threshold = self.model.threshold  # loads the model, if nobody has
         try:
-            rows, scores = self._score(X, names)
+            judged = self._judge(X, [] if names is None else list(names))
         except BadData as error:
             _refuse(error)
-        self._last.judged = Judged(rows, scores, (scores > self.model.threshold).astype(int).tolist())
+        self._last.judged = judged
+        scores = judged.scores
+        judged.labels = (scores > threshold).astype(int).tolist()
         answer = np.empty((len(scores), 2))
         answer[:, 0] = scores
         np.subtract(1.0, scores, out=answer[:, 1])
         return answer
 
-    def _score(self, X: Any, names: Sequence[str] | None) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def _judge(self, X: Any, names: list[str]) -> Judged:
         rows = self._rows(X, names)
         try:
-            return rows, self.model.detector.anomaly_score(rows)
+            return Judged(rows, self.model.detector.anomaly_score(rows))
         except ValueError as error:
             numbers.blame_not_finite(rows, self._names)
             raise BadData(str(error)) from error
 
-    def _rows(self, X: Any, names: Sequence[str] | None) -> npt.NDArray[np.float64]:
-        model = self.model
+    def _rows(self, X: Any, names: list[str], *, missing: bool = False) -> FloatArray:
         if isinstance(X, dict) or (isinstance(X, list) and X and isinstance(X[0], dict)):
             X, names = numbers.table(X)
-        named = [] if names is None else list(names)
-        rows = numbers.matrix(X, named or self._names)
-        if named != self._names:
+        rows = numbers.matrix(X, names or self._names, missing=missing)
+        if names != self._names:
             try:
-                rows = model.arrange(rows, named)
+                rows = self.model.arrange(rows, names)
             except DetectorError as error:
                 raise BadData(str(error)) from error
-        elif rows.shape[1] != len(named):
-            raise BadData(f"there are {len(named)} names for rows of {rows.shape[1]} numbers")
+        elif rows.shape[1] != len(names):
+            raise BadData(f"there are {len(names)} names for rows of {rows.shape[1]} numbers")
         return np.ascontiguousarray(rows)
 
-    def explain(self, judged: Judged) -> npt.NDArray[np.float64]:
+    def explain(self, judged: Judged) -> FloatArray:
         """How much each feature did to the score of each row.
 
         Parameters
@@ -207,7 +217,10 @@ class DetectorModel:
     def tags(self) -> dict[str, Any]:
         """Model, detector, threshold, and the labels of this thread's last prediction (1 = anomaly)."""
         judged = self.judged()
-        return self._constant_tags if judged is None else {**self._constant_tags, "labels": judged.labels}
+        if judged is None:
+            return self._constant_tags
+        tags = {**self._constant_tags, "labels": judged.labels}
+        return {**tags, "no_verdict": judged.no_verdict} if judged.no_verdict else tags
 
     def metrics(self) -> list[dict[str, Any]]:
         """Rows and anomalies of this thread's last prediction."""
@@ -243,13 +256,79 @@ class DetectorModel:
         }
 
 
+class SeriesModel(DetectorModel):
+    """A detector of series: rows may have a time, null is missing, and the end of the training series goes before.
+
+    A microservice holds no state: a row is judged by the training series and by earlier rows of the same request.
+    """
+
+    def _judge(self, X: Any, names: list[str]) -> Judged:
+        if isinstance(X, dict) or (isinstance(X, list) and X and isinstance(X[0], dict)):
+            X, names = numbers.table(X)
+        X, names, times = self._without_times(X, names)
+        rows = self._rows(X, names, missing=True)
+        numbers.blame_not_finite(rows, self._names, missing=True)
+        detector: Any = self.model.detector
+        try:
+            by_column = detector.column_scores(rows, times=times, history="fitted")
+        except ValueError as error:
+            raise BadData(str(error)) from error
+        unknown = np.isnan(by_column)
+        scores = np.where(unknown, 0.0, by_column).max(axis=1)
+        return Judged(rows, scores, times=times, no_verdict=np.flatnonzero(unknown.all(axis=1)).tolist())
+
+    def _without_times(self, X: Any, names: list[str]) -> tuple[Any, list[str], npt.NDArray[np.datetime64] | None]:
+        model = self.model
+        others = (name for name in names if name not in self._names)
+        name = next((name for name in others if name == model.time_name or is_time_name(name)), None)
+        if name is None:
+            return X, names, None
+        position = names.index(name)
+        rows = X.tolist() if isinstance(X, np.ndarray) else X
+        if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == len(names) for row in rows):
+            raise BadData(f"there are {len(names)} names, so rows of {len(names)} values are needed")
+        unit = None if (model.time_unit or "iso").startswith("iso") else model.time_unit
+        try:
+            times = from_values([row[position] for row in rows], unit)
+        except (TypeError, ValueError) as error:
+            raise BadData(f"{name}: {error}") from error
+        rest = [row[:position] + row[position + 1 :] for row in rows]
+        if isinstance(X, np.ndarray) and X.dtype.kind == "U":
+            rest = [[_number(cell) for cell in row] for row in rest]
+        return rest, names[:position] + names[position + 1 :], times
+
+    def explain(self, judged: Judged) -> FloatArray:
+        """How much each column did to the score of each row."""
+        detector: Any = self.model.detector
+        shares: FloatArray = detector.feature_contributions(judged.rows, times=judged.times, history="fitted")
+        return shares
+
+
 class INNE(DetectorModel):
     """Isolation by nearest-neighbour ensembles."""
 
     detector = "inne"
 
 
-MODELS: Final[dict[str, type[DetectorModel]]] = {served.detector: served for served in (INNE,)}
+class IQR(SeriesModel):
+    """Values far outside the quartiles."""
+
+    detector = "iqr"
+
+
+class Quantile(SeriesModel):
+    """Values beyond quantiles."""
+
+    detector = "quantile"
+
+
+class Persist(SeriesModel):
+    """Sudden changes."""
+
+    detector = "persist"
+
+
+MODELS: Final[dict[str, type[DetectorModel]]] = {served.detector: served for served in (INNE, IQR, Quantile, Persist)}
 """Classes by the registry's name of their detector."""
 
 
@@ -308,6 +387,14 @@ def model_file(uri: str) -> Path:
         names = ", ".join(file.name for file in found) or "none"
         raise ComponentError(f"the folder {path} should hold one model file (*.pkl), it holds {names}")
     return found[0]
+
+
+def _number(cell: str) -> Any:
+    """What numpy made text of, as the wrapper lets it where a row holds a time: the number again."""
+    try:
+        return None if cell in ("None", "nan") else float(cell)
+    except ValueError:
+        return cell
 
 
 def _refuse(error: InlierError) -> NoReturn:

@@ -7,9 +7,11 @@ import pytest
 from detectors.registry import DETECTORS
 from serving import models
 from serving.errors import BadData, ComponentError
+from training import synthetic
 from training.artifacts import save_model
 from training.errors import ModelNotFound
 from training.model import Model
+from training.train import train
 
 ROW = [2.1, 2.05, 1.95, 2.01]
 
@@ -135,3 +137,50 @@ class TestFiles:
         path = save_model(inne, tmp_path / "m.pkl")
         with pytest.raises(ComponentError, match="Other serves other, the file is inne"):
             Other(model_uri=str(path)).load()
+
+
+class TestSeries:
+    @pytest.fixture
+    def series(self) -> models.Persist:
+        features, _ = synthetic.series(seed=0)
+        return models.Persist.of(train("persist", features, parameters={"c": 3.0}, seed=0))
+
+    def test_one_new_value_is_judged_by_the_end_of_the_training_series(self, series: models.Persist) -> None:
+        name = series.feature_names()[0]
+        last = float(series.model.detector.tail_[-1, 0])  # type: ignore[attr-defined]
+        near, far = (series.predict([[value]], [name])[0, 0] for value in (last, last + 1e6))
+        assert near < 0.5 < far
+        assert series.predict([[last + 1e6]])[0, 0] == far
+
+    def test_a_missing_value_has_no_verdict(self, series: models.Persist) -> None:
+        assert series.predict([[None]]).tolist() == [[0.0, 1.0]]
+        assert series.tags()["no_verdict"] == [0]
+        assert series.predict(np.array([[np.nan]])).tolist() == [[0.0, 1.0]]
+
+    def test_times_come_beside_the_values_in_any_order(self, series: models.Persist) -> None:
+        name = series.feature_names()[0]
+        rows = [["2035-01-01 00:00:00", 1.5], ["2035-01-01 00:00:01", 99999.5]]
+        expected = series.predict(rows, ["Time", name])
+        assert expected[1, 0] > 0.5
+        swapped = series.predict([[value, time] for time, value in rows], [name, "Time"])
+        np.testing.assert_array_equal(swapped, expected)
+        np.testing.assert_array_equal(series.predict(rows[::-1], ["Time", name]), expected[::-1])
+        np.testing.assert_array_equal(series.predict(np.array(rows), ["Time", name]), expected)
+        judged = series.judged()
+        assert judged is not None
+        assert series.explain(judged).shape == (2, 1)
+
+    @pytest.mark.parametrize(
+        ("rows", "message"),
+        [
+            ([["yesterday", 1]], "Time: 'yesterday' is no time"),
+            ([[None, 1]], "Time: "),
+            ([["2035-01-01", "x"]], "'x' is not a number"),
+            ([["2035-01-01"]], "rows of 2 values"),
+            ([[True, 1]], "Time: "),
+            ([["2035-01-01", float("inf")]], "Infinity is not a finite number"),
+        ],
+    )
+    def test_what_is_wrong_is_named(self, series: models.Persist, rows: object, message: str) -> None:
+        with pytest.raises(BadData, match=message):
+            series.predict(rows, ["Time", series.feature_names()[0]])

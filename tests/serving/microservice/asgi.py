@@ -51,7 +51,9 @@ class Client:
             sent.setdefault("content-length", str(len(raw)))
         return asyncio.run(self.asked(path, method, query, sent, list(chunks) if chunks is not None else [raw]))
 
-    async def asked(self, path: str, method: str, query: str, headers: Mapping[str, str], chunks: list[bytes]) -> Answer:
+    async def asked(
+        self, path: str, method: str, query: str, headers: Mapping[str, str], chunks: list[bytes]
+    ) -> Answer:
         waiting = [
             {"type": "http.request", "body": chunk, "more_body": index < len(chunks) - 1}
             for index, chunk in enumerate(chunks)

@@ -7,7 +7,9 @@ from serving.errors import BadData
 from serving.protocols import numbers
 
 
-@given(st.lists(st.lists(st.floats(allow_nan=False) | st.integers(-(2**60), 2**60), min_size=3, max_size=3), min_size=1))
+@given(
+    st.lists(st.lists(st.floats(allow_nan=False) | st.integers(-(2**60), 2**60), min_size=3, max_size=3), min_size=1)
+)
 def test_rows_of_numbers_are_what_they_were(rows: list[list[float]]) -> None:
     found = numbers.matrix(rows)
     assert found.dtype == np.float64

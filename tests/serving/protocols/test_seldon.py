@@ -1,4 +1,5 @@
 import base64
+import contextlib
 import json
 import math
 
@@ -35,22 +36,42 @@ def test_text_comes_back(text: str) -> None:
 
 @given(st.binary() | st.text().map(str.encode))
 def test_arbitrary_bytes_are_a_message_or_bad_data(body: bytes) -> None:
-    try:
+    with contextlib.suppress(BadData):
         seldon.parse(seldon.loads(body))
-    except BadData as error:
-        assert str(error)
 
 
+FIELDS = [
+    "data",
+    "names",
+    "ndarray",
+    "tensor",
+    "tftensor",
+    "shape",
+    "values",
+    "meta",
+    "puid",
+    "tags",
+    "binData",
+    "strData",
+    "jsonData",
+    "dtype",
+    "tensorShape",
+    "dim",
+    "size",
+    "doubleVal",
+    "request",
+    "reward",
+    "truth",
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | FINITE | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(
-        st.sampled_from(
-            ["data", "names", "ndarray", "tensor", "tftensor", "shape", "values", "meta", "puid", "tags", "binData"]
-            + ["strData", "jsonData", "dtype", "tensorShape", "dim", "size", "doubleVal", "request", "reward", "truth"]
-        ),
-        inner,
-        max_size=5,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(FIELDS),
+            inner,
+            max_size=5,
+        )
     ),
     max_leaves=30,
 )
@@ -59,10 +80,8 @@ JSON = st.recursive(
 @given(JSON)
 def test_any_json_is_a_message_or_bad_data(document: object) -> None:
     for parse in (seldon.parse, seldon.parse_feedback, tftensor.parse):
-        try:
+        with contextlib.suppress(BadData):
             parse(document)  # type: ignore[operator]
-        except BadData as error:
-            assert str(error)
 
 
 @pytest.mark.parametrize(
@@ -176,10 +195,10 @@ class TestForms:
     def test_arbitrary_bytes(self, kind: bytes, body: bytes) -> None:
         for read in (
             lambda: forms.multipart(kind, body),
-            lambda: forms.multipart(b"multipart/form-data; boundary=B", b"--B\r\n" + kind + b"\r\n\r\n" + body + b"--B--"),
+            lambda: forms.multipart(
+                b"multipart/form-data; boundary=B", b"--B\r\n" + kind + b"\r\n\r\n" + body + b"--B--"
+            ),
             lambda: forms.query(body),
         ):
-            try:
+            with contextlib.suppress(BadData):
                 read()
-            except BadData:
-                pass
