@@ -35,7 +35,7 @@ def from_algorithms(text: bytes) -> list[dict[str, Any]]:
 def _read(number: int, variation: Any) -> dict[str, Any]:
     where = f"variation {number}"
     try:
-        label, ratio = variation["label"], variation["ratio"]
+        label, ratio = variation["label"], float(variation["ratio"])
         (algorithm,) = variation["config"]["algorithms"]
         name, config = algorithm["name"], {item["name"]: item["value"] for item in algorithm["config"]}
     except (KeyError, TypeError, ValueError) as error:
@@ -46,7 +46,7 @@ def _read(number: int, variation: Any) -> dict[str, Any]:
         raise CallError(f"{where}: unknown algorithm {name!r}; known are {REST} and {RPC}")
     if URL not in config:
         raise CallError(f"{where}: {URL} is missing")
-    read = {"label": label, "ratio": float(ratio), "kind": "rest", "url": config[URL]}
+    read = {"label": label, "ratio": ratio, "kind": "rest", "url": config[URL]}
     return read | ({"model_name": config[NAME]} if NAME in config else {})
 
 

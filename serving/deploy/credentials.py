@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pydantic import TypeAdapter, ValidationError
+
 from serving.deploy.home import write_text
 from serving.errors import DeployError
 
@@ -15,6 +17,7 @@ LOCAL = "local"
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 Pair = dict[str, str]
+_FORMAT = TypeAdapter(dict[str, dict[str, dict[str, Pair]]])
 
 
 def section(server: str) -> str:
@@ -28,11 +31,15 @@ class Credentials:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._held: dict[str, dict[str, dict[str, Pair]]] = json.loads(path.read_text())
+            self._held = _FORMAT.validate_json(path.read_bytes())
         except FileNotFoundError:
             self._held = {}
-        except (OSError, ValueError) as error:
-            raise DeployError(f"cannot read {path}: {error}") from error
+        except OSError as error:
+            raise DeployError(f"cannot read {path}: {error.strerror}") from error
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(str(part) for part in problem["loc"])
+            raise DeployError(f"cannot read {path}: {where}: {problem['msg']}; without it, new keys are made") from None
 
     def get(self, where: str, client: str, scope: str) -> Pair | None:
         """Return a client's key of a scope."""

@@ -1,7 +1,7 @@
 """The tables of the proxy. The schema in force is made by the migrations, which a test holds equal to this."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
@@ -36,7 +36,8 @@ class UtcDateTime(TypeDecorator[datetime]):
 class Base(DeclarativeBase):
     """All tables."""
 
-    type_annotation_map = {float: Double()}  # noqa: RUF012  # SQLAlchemy 2.0 would take single precision, 2.1 this
+    # SQLAlchemy 2.0 would take single precision for a float, 2.1 takes this
+    type_annotation_map: ClassVar[dict[Any, Any]] = {float: Double()}
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(column_0_label)s",

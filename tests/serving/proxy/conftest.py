@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,21 +13,30 @@ from serving.settings import GatewaySettings, ProxySettings
 from tests.serving.proxy.fake_microservice import FakeMicroservice
 
 
-@pytest.fixture()
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(sqlite_url(tmp_path / "inlier.db"))
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database, migrated once for all tests."""
+    path = tmp_path_factory.mktemp("database") / "inlier.db"
+    database = Database(sqlite_url(path))
     upgrade(database)
+    database.close()
+    return path
+
+
+@pytest.fixture
+def database(tmp_path: Path, migrated: Path) -> Iterator[Database]:
+    database = Database(sqlite_url(Path(shutil.copy(migrated, tmp_path / "inlier.db"))))
     yield database
     database.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def http(database: Database) -> FlaskClient:
     settings = ProxySettings(max_rows=100, max_body_bytes=1_000_000)
     return create_app(settings, GatewaySettings(connect_ms=300, read_ms=300), database).test_client()
 
 
-@pytest.fixture()
+@pytest.fixture
 def keys(database: Database) -> dict[str, store.NewKeyPair]:
     """The client ``test`` with a key of each scope."""
     with database.writing() as session:
@@ -34,7 +44,7 @@ def keys(database: Database) -> dict[str, store.NewKeyPair]:
         return {scope: store.add_key(session, client, scope) for scope in ("js", "all")}
 
 
-@pytest.fixture()
+@pytest.fixture
 def microservice() -> Iterator[FakeMicroservice]:
     fake = FakeMicroservice()
     yield fake
@@ -44,7 +54,7 @@ def microservice() -> Iterator[FakeMicroservice]:
 Predict = Callable[..., tuple[int, dict]]
 
 
-@pytest.fixture()
+@pytest.fixture
 def served(http: FlaskClient, keys: dict[str, store.NewKeyPair], microservice: FakeMicroservice) -> Predict:
     """Ask /js/predict of a client whose only variation is the fake microservice."""
     put = http.put(

@@ -1,0 +1,84 @@
+"""A real `inlier up` in a folder of its own, and the commands as a person runs them."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from serving.deploy.declared import free_port
+
+BIN = Path(sys.executable).parent
+LIMIT = 120
+
+
+class System:
+    """`inlier up` on a free port; ``close`` stops it."""
+
+    def __init__(self, folder: Path, home: str = ".inlier", **environment: str) -> None:
+        self.folder = folder
+        self.home = folder / home
+        self.port = free_port()
+        self.server = f"http://127.0.0.1:{self.port}"
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("INLIER_")},
+            "INLIER_HOME": home,
+            **environment,
+        }
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> str:
+        """Start it and return the line that says where it listens."""
+        self.process = subprocess.Popen(
+            [BIN / "inlier", "up", "--port", str(self.port)],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert "listens" in line, line + self.process.stdout.read()
+        return line
+
+    def close(self, number: int = signal.SIGTERM) -> int:
+        """Stop it and return its status."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        self.process.send_signal(number)
+        self.process.stdout.read()
+        self.process.stdout.close()
+        return self.process.wait(LIMIT)
+
+    def run(self, line: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a line as it would be typed."""
+        name, *arguments = shlex.split(line)
+        return subprocess.run(
+            [BIN / name, *arguments],
+            cwd=self.folder,
+            env=self.environment | more,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+        )
+
+    def processes(self) -> dict[int, str]:
+        """Return the processes of this home that still run."""
+        mark = f"INLIER_HOME={self.home}".encode()
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    if mark in (entry / "environ").read_bytes().split(b"\0"):
+                        found[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
+                except OSError:
+                    continue
+        return found
+
+
+def ports(text: str) -> list[int]:
+    """Return the ports that start-microservice says it took."""
+    return [int(port) for port in re.findall(r"starts on port (\d+)", text)]
