@@ -156,6 +156,10 @@ class INNE(RowDetector):
         self.threshold_ = self._threshold(rows, random)
         return self
 
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        self._sizes()
+
     def _sizes(self) -> IntArray:
         """How many rows each sample asks for."""
         sizes = np.atleast_1d(np.asarray(self.max_samples))
