@@ -21,6 +21,9 @@ from training.histograms import Histogram
 FORMAT = 1
 """Raised when a file's layout changes; a reader refuses what is newer than itself."""
 
+_BATCH = 64
+"""Rows that a detector scores in another way than a single one."""
+
 _FACTS: dict[str, type | tuple[type, ...]] = {
     "feature_names": list,
     "time_name": (str, type(None)),
@@ -180,10 +183,17 @@ class Model:
 
     def warm_up(self) -> None:
         """Score one row and a batch, so that the kernels are compiled and loaded before somebody waits."""
-        rows = np.stack([[histogram.edges[0] for histogram in self.histograms.values()]] * 2)
-        for count in (1, 2):
-            self.detector.anomaly_score(rows[:count])
-            self.detector.feature_contributions(rows[:count])
+        rows = np.stack([[histogram.edges[0] for histogram in self.histograms.values()]] * _BATCH)
+        for count in (1, _BATCH):
+            for options in self._ways_to_score(count):
+                self.detector.anomaly_score(rows[:count], **options)
+                self.detector.feature_contributions(rows[:count], **options)
+
+    def _ways_to_score(self, count: int) -> list[dict[str, Any]]:
+        if self.kind == "multivariate":
+            return [{}]
+        times = np.arange(count).astype("datetime64[s]").astype("datetime64[ns]") if self.time_name else None
+        return [{"times": times}, {"times": times, "history": "fitted"}]
 
     def metadata(self) -> dict[str, Any]:
         """Everything but the detector's inside and the histograms, as plain JSON values.

@@ -98,7 +98,7 @@ def series(
     step_seconds: int = 3600,
     level: float = 50.0,
     trend: float = 0.0,
-    season: float = 10.0,
+    season: float = 5.0,
     season_rows: int = 24,
     noise: float = 1.0,
     n_spikes: int = 8,

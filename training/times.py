@@ -22,7 +22,7 @@ _UNITS = (("s", 1e10, 10**9), ("ms", 1e13, 10**6), ("us", 1e16, 10**3), ("ns", n
 _LOOKS_LIKE_TIME = re.compile(
     r"\s*\d{4}-\d\d(-\d\d)?([T ]\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?)?\s*(Z|[+-]\d\d:?(\d\d)?)?\s*", re.ASCII
 )
-_ZONE = re.compile(r"(?:[zZ]|:\d\d *[+-]\d\d:?(?:\d\d)?|T\d\d(?:\d\d)* *[+-]\d\d:?(?:\d\d)?)\s*$", re.ASCII)
+_ZONE = re.compile(r"(?:[zZ]|[T: ]\d[\d:.,]* *[+-]\d\d:?(?:\d\d)?)\s*$", re.ASCII)
 _FIRST, _LAST = 1678, 2261  # the whole years that 64 bits of nanoseconds hold
 
 
