@@ -24,9 +24,9 @@ import numpy as np
 CASES = {
     "iqr": ("IQR", {"c": 3.0}),
     "quantile": ("Quantile", {"low": 0.001, "high": 0.999}),
-    "persist, window 1": ("Persist", {"window": 1}),
-    "persist, window 24, median": ("Persist", {"window": 24, "agg": "median"}),
-    "persist, window 24, mean": ("Persist", {"window": 24, "agg": "mean"}),
+    "persist, window 1": ("Persist", {"window": 1, "c": 3.0}),
+    "persist, window 24, median": ("Persist", {"window": 24, "agg": "median", "c": 3.0}),
+    "persist, window 24, mean": ("Persist", {"window": 24, "agg": "mean", "c": 3.0}),
 }
 BARS = {
     "iqr": 2.5,

@@ -16,6 +16,10 @@ from detectors.rolling import rolling_mean, rolling_median
 from detectors.series import SeriesDetector
 from detectors.times import TimeArray, in_ns, span_in_ns
 
+_FACTOR = 3.0
+_FLAGGED_SHARE = 0.0025
+_FLAGGED_ROWS = 5
+
 
 class Persist(SeriesDetector):
     """Flags values whose change from the window before them is above Q3 + c·IQR of the training series' changes.
@@ -25,8 +29,10 @@ class Persist(SeriesDetector):
     window : int or str
         The window before each row: a number of rows, or a time span such as ``"1h"``, closed on the left, which takes
         time stamps.
-    c : float
-        How many interquartile ranges beyond the third quartile of the absolute changes are still normal.
+    c : float or "auto"
+        How many interquartile ranges beyond the third quartile of the absolute changes are still normal. "auto" is 3,
+        but more where that would flag over 0.25 % of the training rows (and over 5): a series that is calm by night and
+        restless by day has its quartiles from the night.
     side : {"both", "positive", "negative"}
         Which changes are flagged.
     agg : {"median", "mean"}
@@ -56,7 +62,7 @@ class Persist(SeriesDetector):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "window": [Interval(Integral, 1, None, closed="left"), str],
-        "c": [Interval(Real, 0, None, closed="left")],
+        "c": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "side": [StrOptions({"both", "positive", "negative"})],
         "agg": [StrOptions({"median", "mean"})],
         "min_periods": [Interval(Integral, 1, None, closed="left"), None],
@@ -71,7 +77,7 @@ class Persist(SeriesDetector):
     def __init__(
         self,
         window: int | str = 1,
-        c: float = 3.0,
+        c: float | Literal["auto"] = "auto",
         side: Literal["both", "positive", "negative"] = "both",
         agg: Literal["median", "mean"] = "median",
         min_periods: int | None = None,
@@ -114,8 +120,11 @@ class Persist(SeriesDetector):
         return stamps
 
     def _band(self, deviations: FloatArray) -> tuple[float, float, float]:
-        first, third = quantiles(np.abs(deviations, out=deviations), [0.25, 0.75])
-        limit = third + (third - first) * self.c
+        changes = np.abs(deviations, out=deviations)
+        first, third = quantiles(changes, [0.25, 0.75])
+        limit = third + (third - first) * (_FACTOR if self.c == "auto" else self.c)
+        if self.c == "auto":
+            limit = max(limit, _exceeded_by_few(changes))
         limit = math.inf if math.isnan(limit) else limit  # changes too large for a float
         return (
             -math.inf if self.side == "positive" else -limit,
@@ -136,3 +145,10 @@ class Persist(SeriesDetector):
             raise InvalidState(f"Persist: window_rows_ and window_ns_ are not those of {self.window!r}")
         if (self.mid_ != 0.0).any():
             raise InvalidState("Persist: a middle is not 0")
+
+
+def _exceeded_by_few(changes: FloatArray) -> float:
+    """The middle between the largest change that "auto" does not flag and the next larger one."""
+    count = int(np.count_nonzero(~np.isnan(changes)))
+    few = max(_FLAGGED_ROWS, int(count * _FLAGGED_SHARE))
+    return quantiles(changes, [(count - few - 0.5) / (count - 1)])[0] if count > few else 0.0
