@@ -60,7 +60,7 @@ def current_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Model:
     """A trained model.
 
@@ -126,6 +126,9 @@ class Model:
         """A row is an anomaly iff its score is above."""
         return self.detector.threshold_
 
+    def __repr__(self) -> str:
+        return f"<Model: {self.title}, {self.n_rows} rows, {len(self.feature_names)} features>"
+
     def arrange(self, X: npt.ArrayLike, names: Sequence[str] | None = None) -> npt.NDArray[Any]:
         """Put columns into the order of training.
 
@@ -169,12 +172,7 @@ class Model:
         if missing := [name for name in self.feature_names if name not in given]:
             wrong.append(f"missing: {_listed(missing)}")
         if unknown := [name for name in given if name not in self.feature_names]:
-            candidates = missing or self.feature_names
-            near = [difflib.get_close_matches(str(name), candidates, n=1) for name in unknown[:10]]
-            hints = [
-                f"{name!r} (nearest: {match[0]!r})" if match else repr(name)
-                for name, match in zip(unknown, near, strict=False)
-            ]
+            hints = [_with_nearest(str(name), missing or self.feature_names) for name in unknown[:10]]
             wrong.append(f"unknown: {', '.join(hints)}{_more(unknown)}")
         if doubled := [name for name in dict.fromkeys(given) if given.count(name) > 1]:
             wrong.append(f"more than once: {_listed(doubled)}")
@@ -249,6 +247,12 @@ class Model:
             )
         }
         self.score_histogram = Histogram(plain["score_edges"], plain["score_counts"])
+
+
+def _with_nearest(name: str, known: Sequence[str]) -> str:
+    by_lower_case = {candidate.casefold(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.casefold(), by_lower_case, n=1)
+    return f"{name!r} (nearest: {by_lower_case[near[0]]!r})" if near else repr(name)
 
 
 def _listed(names: Sequence[str]) -> str:

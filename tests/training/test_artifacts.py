@@ -75,7 +75,7 @@ def test_others_may_read_it_as_the_umask_says(tmp_path: Path, model: Model) -> N
 
 
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match="there is no model file .*nothing.pkl"):
+    with pytest.raises(ModelNotFound, match=r"there is no model file .*nothing\.pkl"):
         load_model(tmp_path / "nothing.pkl")
 
 
@@ -87,7 +87,7 @@ def test_a_missing_file_with_a_sidecar_is_not_found(path: Path) -> None:
 
 def test_a_file_without_sidecar_is_refused(path: Path) -> None:
     sidecar_path(path).unlink()
-    with pytest.raises(ModelDamaged, match="no sidecar model.pkl.json"):
+    with pytest.raises(ModelDamaged, match=r"no sidecar model\.pkl\.json"):
         load_model(path)
 
 
@@ -122,7 +122,7 @@ def test_a_file_above_the_limit_is_refused_unread(path: Path) -> None:
 @pytest.mark.parametrize("sidecar", [b"", b"{", b"[]", b"null", b'{"format": "other/1"}', b"[" * 100_000, b"\xff\xfe"])
 def test_a_sidecar_that_is_none_is_refused(path: Path, sidecar: bytes) -> None:
     sidecar_path(path).write_bytes(sidecar)
-    with pytest.raises(ModelDamaged, match="model.pkl.json"):
+    with pytest.raises(ModelDamaged, match=r"model\.pkl\.json"):
         load_model(path)
 
 

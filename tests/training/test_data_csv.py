@@ -34,7 +34,16 @@ def fault(path: Path, **options: object) -> DataError:
 
 
 def test_numbers_are_read_as_the_nearest_floats(write) -> None:
-    texts = ["0.1", "-1e-300", "5e-324", "1.7976931348623157e308", "123456789.12345678", "0.30000000000000004", "7", "+3."]
+    texts = [
+        "0.1",
+        "-1e-300",
+        "5e-324",
+        "1.7976931348623157e308",
+        "123456789.12345678",
+        "0.30000000000000004",
+        "7",
+        "+3.",
+    ]
     features = read_features(write("a,b\n" + "\n".join(f"{text},{text}" for text in texts) + "\n"))
     assert features.names == ("a", "b")
     assert features.values.dtype == np.float64
@@ -195,7 +204,7 @@ def test_streams_are_read_from_where_they_are() -> None:
     assert read_features(stream).values.tolist() == [[1.0, 2.0]]
     with pytest.raises(DataError, match=r"upload\.csv, row 3, column 'b': 'x' is no number"):
         read_features(io.BytesIO(b"a,b\n1,2\n3,x\n"), name="upload.csv")
-    with pytest.raises(DataError, match="^the file: it is empty"):
+    with pytest.raises(DataError, match=r"^the file: it is empty"):
         read_features(io.BytesIO(b""))
 
 
@@ -267,7 +276,8 @@ class TestSeries:
         assert features.time_unit == "iso-utc"
 
     @pytest.mark.parametrize(
-        ("cell", "unit"), [("1727161197", "s"), ("1727161197000", "ms"), ("1727161197000000", "us"), ("1.727161197e9", "s")]
+        ("cell", "unit"),
+        [("1727161197", "s"), ("1727161197000", "ms"), ("1727161197000000", "us"), ("1.727161197e9", "s")],
     )
     def test_numbers_count_from_1970(self, write, cell: str, unit: str) -> None:
         features = read_features(write(f"ts,a\n{cell},1\n"))

@@ -10,7 +10,27 @@ from hypothesis import strategies as st
 from training.data import read_features
 from training.errors import DataError
 
-PIECES = ["1", "-2.5", "1e400", "inf", "nan", "NA", "", " ", "x", '"', ",", ",", "\n", "\n", "\r\n", "\r", "\0", ";", "é"]
+PIECES = [
+    "1",
+    "-2.5",
+    "1e400",
+    "inf",
+    "nan",
+    "NA",
+    "",
+    " ",
+    "x",
+    '"',
+    ",",
+    ",",
+    "\n",
+    "\n",
+    "\r\n",
+    "\r",
+    "\0",
+    ";",
+    "é",
+]
 PIECES += ["2024-01-01", '"1,5"', "0x1", "1_0", "\t", "#", "+", "1\0", "\ufeff", "1" * 30, "True", '""', "1 2", "٣"]
 _MISSING = {"", "NA", "nan"}
 

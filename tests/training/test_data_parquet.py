@@ -90,7 +90,9 @@ def test_zones_become_utc(write) -> None:
     assert features.time_unit == "iso-utc"
 
 
-@pytest.mark.parametrize("cells", [["2024-05-01", "2024-05-02"], [1714521600, 1714608000], [1714521600.0, 1714608000.0]])
+@pytest.mark.parametrize(
+    "cells", [["2024-05-01", "2024-05-02"], [1714521600, 1714608000], [1714521600.0, 1714608000.0]]
+)
 def test_times_as_text_and_numbers(write, cells: list[object]) -> None:
     features = read_features(write(pd.DataFrame({"Time": cells, "a": [1.0, 2.0]})))
     assert features.times.astype("M8[D]").astype(str).tolist() == ["2024-05-01", "2024-05-02"]

@@ -85,7 +85,9 @@ def test_a_series_without_anomalies_rises_by_its_trend() -> None:
     assert labels.sum() == 0
 
 
-@pytest.mark.parametrize("wrong", [{"n_rows": 0}, {"n_rows": 20}, {"noise": -1.0}, {"n_spikes": -1}, {"season_rows": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"n_rows": 0}, {"n_rows": 20}, {"noise": -1.0}, {"n_spikes": -1}, {"season_rows": 0}]
+)
 def test_series_that_cannot_be(wrong: dict[str, object]) -> None:
     with pytest.raises(TrainingError):
         series(**wrong)
