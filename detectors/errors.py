@@ -27,14 +27,22 @@ class InlierError(Exception):
 class DetectorError(InlierError, ValueError):
     """A detector cannot do what it was asked for."""
 
+    code = "detector_failed"
+
 
 class InvalidState(DetectorError):
     """The state of a fitted detector is damaged."""
+
+    code = "invalid_state"
 
 
 class UnknownDetector(DetectorError):
     """There is no detector of that name."""
 
+    code = "unknown_detector"
+
 
 class UnknownFeatures(DetectorError):
     """The rows name other features than the detector was trained on."""
+
+    code = "unknown_features"

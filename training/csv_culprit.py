@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from training import times
-from training.errors import DataError
+from training.errors import DataError, NotNumbers
 from training.tables import Request
 
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
@@ -101,7 +101,7 @@ def find_culprit(
         for position, (name, cell) in enumerate(zip(names, cells, strict=False)):
             fault = _time_fault(cell, zoned) if has_time and position == 0 else _fault(cell, request)
             if fault:
-                raise DataError(fault, request.file, line, name)
+                raise NotNumbers(fault, request.file, line, name)
 
 
 def check_widths(lines: Iterable[bytes], width: int, first_line: int, request: Request) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from training import times
 from training.csv_culprit import NUMBER, cells_of, check_widths, find_culprit
-from training.errors import DataError
+from training.errors import DataError, EmptyFile
 from training.tables import Request, Table
 
 _BLOCK_VALUES = 500_000
@@ -86,7 +86,7 @@ def read_csv(stream: BinaryIO, request: Request) -> Table:
     if truths and _names_truths(stream, layout.start):
         _explain(stream, layout, request, ValueError("it holds True or False"))
     if rows == 0:
-        raise DataError("it has a header row but no rows of numbers", request.file)
+        raise EmptyFile("it has a header row but no rows of numbers", request.file)
     values = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
     if layout.has_time:
         return Table(layout.names[1:], values, found, layout.names[0], unit)
@@ -103,7 +103,7 @@ def _explain(stream: BinaryIO, layout: _Layout, request: Request, error: Excepti
 def _layout(stream: BinaryIO, request: Request) -> _Layout:
     header, header_line = _record(stream, 0, request)
     if header is None:
-        raise DataError("it is empty", request.file)
+        raise EmptyFile("it is empty", request.file)
     start = stream.tell()
     first, _ = _record(stream, header_line, request)
     stream.seek(start)

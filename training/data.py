@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.csv_files import read_csv
-from training.errors import DataError
+from training.errors import DataError, LabelsDoNotMatch
 from training.features import Features
 from training.parquet_files import read_parquet
 from training.tables import Request, Table, TimeColumn
@@ -111,7 +111,7 @@ def read_labels(
     request = Request(name or _name(source), "none", labels=True, max_rows=max_rows)
     labels = _read(source, request).values[:, 0]
     if n_rows is not None and len(labels) != n_rows:
-        raise DataError(f"it has {len(labels)} labels, {rows_of} has {n_rows} rows", request.file)
+        raise LabelsDoNotMatch(f"it has {len(labels)} labels, {rows_of} has {n_rows} rows", request.file)
     return labels.astype(np.int64)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training import times
-from training.errors import DataError
+from training.errors import DataError, EmptyFile, NotNumbers
 from training.tables import Request, Table
 from training.times import Times
 
@@ -43,7 +43,7 @@ def read_parquet(stream: BinaryIO, request: Request) -> Table:
         request.check_rows(file.metadata.num_rows)
         request.check_names(names)
         if file.metadata.num_rows == 0 or not names:
-            raise DataError("it has no rows" if names else "it has no columns", request.file)
+            raise EmptyFile("it has no rows" if names else "it has no columns", request.file)
         return _read(file, names, request)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"it is not a Parquet file that can be read: {error}", request.file) from error
@@ -92,7 +92,7 @@ def _check_type(kind: Any, name: str, request: Request) -> None:
     if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_boolean(kind):
         return
     hint = "; a time column is the first" if _is_time(kind) else ""
-    raise DataError(f"it holds {kind}, not numbers{hint}", request.file, column=name)
+    raise NotNumbers(f"it holds {kind}, not numbers{hint}", request.file, column=name)
 
 
 def _numbers(column: Any, name: str, request: Request) -> npt.NDArray[np.float64]:
@@ -104,10 +104,10 @@ def _numbers(column: Any, name: str, request: Request) -> npt.NDArray[np.float64
         if wrong.any():
             row = int(np.argmax(wrong))
             what = "the value is infinite" if np.isinf(numbers[row]) else "the value is missing"
-            raise DataError(what, request.file, row + 1, name)
+            raise NotNumbers(what, request.file, row + 1, name)
     if (wrong := request.not_labels(numbers)).any():
         row = int(np.argmax(wrong))
-        raise DataError(f"a label is 0 or 1, not {numbers[row]:g}", request.file, row + 1, name)
+        raise NotNumbers(f"a label is 0 or 1, not {numbers[row]:g}", request.file, row + 1, name)
     return numbers
 
 
@@ -117,7 +117,7 @@ def _times(column: Any, name: str, request: Request) -> tuple[Times, str]:
 
     if column.null_count:
         row = compute.index(compute.is_null(column), True).as_py()
-        raise DataError("the time is missing", request.file, row + 1, name)
+        raise NotNumbers("the time is missing", request.file, row + 1, name)
     kind = column.type
     try:
         if _is_time(kind):
@@ -130,7 +130,7 @@ def _times(column: Any, name: str, request: Request) -> tuple[Times, str]:
             numbers = column.to_numpy()
             if np.isfinite(numbers).all():
                 return times.from_numbers(numbers)
-            raise DataError("the time is missing", request.file, int(np.argmin(np.isfinite(numbers))) + 1, name)
+            raise NotNumbers("the time is missing", request.file, int(np.argmin(np.isfinite(numbers))) + 1, name)
     except (ValueError, pa.ArrowInvalid) as error:
         raise DataError(str(error), request.file, column=name) from error
     raise DataError(f"it holds {kind}, not times", request.file, column=name)

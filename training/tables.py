@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from training.errors import DataError
+from training.errors import DataError, NoTimeColumn
 from training.times import TIME_NAMES, Times
 
 TimeColumn = Literal["auto", "required", "none"]
@@ -68,7 +68,7 @@ class Request:
     def no_time(self, first: str) -> DataError:
         """The error for a file whose first column should hold times."""
         known = ", ".join(sorted(TIME_NAMES))
-        return DataError(
+        return NoTimeColumn(
             f"there is no Time column: the first, {first!r}, is neither called so ({known}) nor holds dates", self.file
         )
 
