@@ -45,6 +45,7 @@ def score(model: Path, file: Path, out: Path | None, continued: bool) -> None:
             write_predictions(out, predictions, rows)
     if out is None:
         print_predictions(sys.stdout, predictions, rows)
+        sys.stdout.flush()
     flagged = int(predictions.labels.sum())
     click.echo(
         f"{trained.title}: {flagged} of {len(rows)} rows flagged ({share(flagged, len(rows))}), "
