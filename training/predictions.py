@@ -1,9 +1,11 @@
 """From a model and features to scores, and to the prediction file."""
 
+import importlib.util
+import io
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, BinaryIO, Literal, TextIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -148,9 +150,7 @@ def write_predictions(path: str | os.PathLike[str], predictions: Predictions, fe
             if target.suffix == ".parquet":
                 _table(predictions, features, slice(None)).to_parquet(file, index=False)
             else:
-                for start in range(0, len(predictions.scores), _WRITTEN_ROWS):
-                    rows = slice(start, start + _WRITTEN_ROWS)
-                    _table(predictions, features, rows).to_csv(file, index=False, header=start == 0)
+                write_csv(file, predictions, features)
             file.flush()
             os.fsync(file.fileno())
             staged.replace(target)
@@ -158,6 +158,22 @@ def write_predictions(path: str | os.PathLike[str], predictions: Predictions, fe
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror or error}", file=str(target)) from error
     return target
+
+
+def write_csv(stream: BinaryIO, predictions: Predictions, features: Features) -> None:
+    """Write what `write_predictions` writes, as CSV, to an open binary file.
+
+    Parameters
+    ----------
+    stream : binary file
+        Left open.
+    predictions, features
+        As there.
+    """
+    _table(predictions, features, slice(0, 0)).to_csv(stream, index=False)
+    to_csv = _with_pandas if importlib.util.find_spec("orjson") is None else _with_orjson
+    for start in range(0, len(predictions.scores), _WRITTEN_ROWS):
+        stream.write(to_csv(predictions, features, slice(start, start + _WRITTEN_ROWS)))
 
 
 def print_predictions(stream: TextIO, predictions: Predictions, features: Features) -> None:
@@ -170,9 +186,52 @@ def print_predictions(stream: TextIO, predictions: Predictions, features: Featur
     predictions, features
         As there.
     """
-    for start in range(0, len(predictions.scores), _WRITTEN_ROWS):
-        rows = slice(start, start + _WRITTEN_ROWS)
-        _table(predictions, features, rows).to_csv(stream, index=False, header=start == 0)
+    write_csv(cast("BinaryIO", _AsText(stream)), predictions, features)
+
+
+class _AsText(io.RawIOBase):
+    """A binary file that writes to a text file; every write is of whole characters."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._stream.write(bytes(data).decode())
+        return len(data)
+
+
+def _with_pandas(predictions: Predictions, features: Features, rows: slice) -> bytes:
+    return _table(predictions, features, rows).to_csv(index=False, header=False, lineterminator="\n").encode()
+
+
+def _with_orjson(predictions: Predictions, features: Features, rows: slice) -> bytes:
+    """The same numbers in a tenth of the time; text is needed for times only, which have no commas in them."""
+    scores, labels = predictions.scores[rows], predictions.labels[rows].astype(np.float64)
+    if predictions.missing is not None:
+        scores = np.where(predictions.missing[rows], np.nan, scores)
+        labels[predictions.missing[rows]] = np.nan
+    # A label ends its row: of "0.0" and "1.0" the end goes.
+    verdicts = _numbers(np.column_stack([scores, 1.0 - scores, labels])).replace(b".0],[", b"],[").removesuffix(b".0")
+    parts = [verdicts.split(b"],[")]
+    if features.times is not None:
+        parts.insert(0, [str(cell).encode() for cell in formatted(features.times[rows], features.time_unit)])
+    if predictions.column_scores:
+        parts.append(
+            _numbers(np.column_stack([column[rows] for column in predictions.column_scores.values()])).split(b"],[")
+        )
+    lines = parts[0] if len(parts) == 1 else map(b",".join, zip(*parts, strict=True))
+    return b"\n".join(lines) + b"\n"
+
+
+def _numbers(table: FloatArray) -> bytes:
+    """Rows of numbers with commas between them and ``],[`` between rows; NaN is nothing."""
+    import orjson
+
+    text: bytes = orjson.dumps(np.ascontiguousarray(table), option=orjson.OPT_SERIALIZE_NUMPY)
+    return text[2:-2].replace(b"null", b"")
 
 
 def _table(predictions: Predictions, features: Features, rows: slice) -> pd.DataFrame:

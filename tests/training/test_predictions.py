@@ -12,7 +12,14 @@ from training.data import read_features
 from training.errors import DataError
 from training.features import Features
 from training.model import Model
-from training.predictions import predict, print_predictions, write_predictions
+from training.predictions import (
+    Predictions,
+    _with_orjson,
+    _with_pandas,
+    predict,
+    print_predictions,
+    write_predictions,
+)
 from training.synthetic import clusters, series
 from training.train import train
 
@@ -129,3 +136,29 @@ def test_times_are_written_as_the_file_has_them(tmp_path: Path, cells: list[str]
     lines = path.read_text().splitlines()
     assert lines[0].startswith("ts,")
     assert [line.partition(",")[0] for line in lines[1:]] == written
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+@pytest.mark.parametrize("timed", [True, False])
+@pytest.mark.parametrize("missing", [True, False])
+def test_both_ways_of_writing_say_the_same(columns: int, timed: bool, missing: bool) -> None:
+    pytest.importorskip("orjson")
+    rng = np.random.default_rng(columns)
+    scores = np.array([0.0, 1.0, 0.5, 1e-300, 0.1, *rng.random(20)])
+    unknown = rng.random(25) < 0.3
+    by_column = rng.random((25, columns))
+    by_column[unknown] = np.nan
+    predictions = Predictions(
+        np.where(unknown & missing, 0.0, scores),
+        (scores > 0.5).astype(np.int64),
+        0.5,
+        unknown if missing else None,
+        {f"s{number}": by_column[:, number] for number in range(columns)} if columns > 1 else {},
+    )
+    times = np.datetime64("2024-01-01", "ns") + np.arange(25) * np.timedelta64(90, "s") if timed else None
+    features = Features(rng.random((25, columns)), tuple("abc"[:columns]), times, "Time" if timed else None, "iso")
+    frames = [
+        pd.read_csv(io.BytesIO(write(predictions, features, slice(0, 25))), header=None, float_precision="round_trip")
+        for write in (_with_orjson, _with_pandas)
+    ]
+    pd.testing.assert_frame_equal(*frames, check_exact=True)
