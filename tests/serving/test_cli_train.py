@@ -141,11 +141,10 @@ def test_wrong_input_is_one_line(out: Path, files: tuple[Path, Path], tmp_path: 
     assert "did you mean n_estimators?" in refused(*given, "--synthetic", "clusters", "--param", "n_estimator=3")
     assert "must be an int" in refused(*given, "--synthetic", "clusters", "--param", "n_estimators=many")
     assert "there is no such file" in refused(*given, "--features", tmp_path / "nothing.csv")
-    assert (
-        "has 305 labels" in refused(*given, "--features", tmp_path / "short.csv", "--labels", truth)
-        if ((tmp_path / "short.csv").write_text("a\n1\n2\n"))
-        else None
-    )
+    short = tmp_path / "short.csv"
+    short.write_text("a\n1\n2\n")
+    message = refused(*given, "--features", short, "--labels", truth)
+    assert f"{truth}: it has 305 labels, {short} has 2 rows" in message
     rows.write_text("a,b\n1,2\n3,x\n")
     assert "rows.csv, row 3, column 'b': 'x' is no number" in refused(*given, "--features", rows)
     nowhere = tmp_path / "missing" / "model.pkl"
