@@ -6,10 +6,11 @@ from typing import Any
 
 import gunicorn.util
 import orjson
-from flask import Flask
+from flask import Flask, Response
 from gunicorn.app.base import BaseApplication
+from gunicorn.http.errors import ParseException
 
-from serving.proxy.answers import error_body
+from serving.proxy.answers import answer, error_body
 from serving.proxy.app import create_app
 from serving.settings import ProxySettings
 
@@ -45,7 +46,14 @@ class Server(BaseApplication):
 
     def load(self) -> Flask:
         """Return the application, one a process."""
-        return create_app(self._settings)
+        app = create_app(self._settings)
+        app.register_error_handler(ParseException, _broken_body)
+        return app
+
+
+def _broken_body(error: ParseException) -> Response:
+    """Answer a body whose chunks are none: gunicorn finds out while the application reads it."""
+    return answer(error_body("BAD_REQUEST", f"the body cannot be read: {error}"), 400)
 
 
 def _write_json_error(sock: Any, status: int, reason: str, message: str) -> None:

@@ -3,14 +3,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from serving.proxy import store
 from serving.proxy.app import create_app
 from serving.proxy.database import Database, sqlite_url
 from serving.proxy.schema import upgrade
-from serving.settings import GatewaySettings, ProxySettings
+from serving.settings import GatewaySettings, HomeSettings, ProxySettings, StorageSettings, TaskSettings
 from tests.serving.proxy.fake_microservice import FakeMicroservice
+from training.storage import MemoryStorage, Storage
 
 
 @pytest.fixture(scope="session")
@@ -31,9 +33,26 @@ def database(tmp_path: Path, migrated: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def http(database: Database) -> FlaskClient:
-    settings = ProxySettings(max_rows=100, max_body_bytes=1_000_000)
-    return create_app(settings, GatewaySettings(connect_ms=300, read_ms=300), database).test_client()
+def storage() -> Storage:
+    return MemoryStorage()
+
+
+@pytest.fixture
+def app(database: Database, storage: Storage, tmp_path: Path) -> Flask:
+    return create_app(
+        ProxySettings(max_rows=100, max_body_bytes=1_000_000),
+        GatewaySettings(connect_ms=300, read_ms=300),
+        database,
+        HomeSettings(home=tmp_path),
+        TaskSettings(max_open=50),
+        StorageSettings(max_file_bytes=100_000),
+        storage,
+    )
+
+
+@pytest.fixture
+def http(app: Flask) -> FlaskClient:
+    return app.test_client()
 
 
 @pytest.fixture

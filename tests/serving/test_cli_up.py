@@ -1,0 +1,55 @@
+"""What `inlier up` refuses; what it runs is tested in tests/serving/deploy/test_system.py."""
+
+import socket
+
+import pytest
+from click.testing import CliRunner
+
+from serving.cli import main
+from serving.deploy.home import Home
+from serving.deploy.system import is_loopback
+
+
+def up(*arguments):
+    return CliRunner().invoke(main, ["up", *arguments])
+
+
+def test_other_machines_are_let_in_only_on_purpose(tmp_path):
+    for host in ("0.0.0.0", "::", "192.0.2.1", "example.org"):
+        done = up("--host", host, "--home", str(tmp_path / "home"))
+        assert done.exit_code == 2
+        assert "--insecure" in done.output
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("a.b", False)],
+)
+def test_loopback(host, loopback):
+    assert is_loopback(host) is loopback
+
+
+def test_a_port_in_use(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = up("--port", str(port), "--home", str(tmp_path / "home"))
+    assert done.exit_code == 2
+    assert done.output == f"error: port {port} of 127.0.0.1 is in use; --port or INLIER_PORT takes another\n"
+
+
+def test_a_home_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = up("--home", str(tmp_path / "file" / "home"))
+    assert done.exit_code == 2
+    assert "cannot write to" in done.output
+    assert len(done.output.splitlines()) == 1
+
+
+def test_another_one_on_the_same_home(tmp_path):
+    home = Home(tmp_path / "home")
+    home.prepare()
+    with home.lock("up.lock", wait=False):
+        done = up("--home", str(home.path))
+    assert done.exit_code == 2
+    assert done.output == f"error: another `inlier up` runs in {home.path}\n"
