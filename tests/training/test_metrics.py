@@ -30,7 +30,9 @@ def test_a_score_at_the_threshold_is_not_flagged() -> None:
 
 def test_nothing_flagged_has_no_precision() -> None:
     found = evaluate(LABELS, SCORES, 0.95)
-    assert (found["precision"], found["recall"], found["f1"]) == (0.0, 0.0, 0.0)
+    assert (found["precision"], found["recall"], found["f1"]) == (None, 0.0, 0.0)
+    nothing = evaluate(np.zeros(6, np.int64), SCORES, 0.95)
+    assert (nothing["precision"], nothing["recall"], nothing["f1"], nothing["accuracy"]) == (None, None, None, 1.0)
 
 
 @pytest.mark.parametrize(("label", "specificity", "average_precision"), [(0, 5 / 6, None), (1, None, 1.0)])

@@ -157,8 +157,11 @@ def test_both_ways_of_writing_say_the_same(columns: int, timed: bool, missing: b
     )
     times = np.datetime64("2024-01-01", "ns") + np.arange(25) * np.timedelta64(90, "s") if timed else None
     features = Features(rng.random((25, columns)), tuple("abc"[:columns]), times, "Time" if timed else None, "iso")
-    frames = [
-        pd.read_csv(io.BytesIO(write(predictions, features, slice(0, 25))), header=None, float_precision="round_trip")
+    written = [
+        [line.split(",") for line in write(predictions, features, slice(0, 25)).decode().split("\n")]
         for write in (_with_orjson, _with_pandas)
     ]
-    pd.testing.assert_frame_equal(*frames, check_exact=True)
+    for ours, theirs in zip(*written, strict=True):
+        for cell, expected in zip(ours, theirs, strict=True):
+            # 1e-7 and 1e-07 are one number.
+            assert cell == expected or float(cell) == float(expected)
