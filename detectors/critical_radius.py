@@ -1,12 +1,12 @@
 """One neighbour query answers DBSCAN for every radius and every `min_samples`.
 
-With cd_m(j) the distance from row j to its m-th nearest row, itself included, and kNN_m(i) the m nearest rows of i, itself
+With cd_m(j) the distance from row j to its m-th nearest row and kNN_m(i) the m nearest rows of i, a row itself
 included, let
 
     b_m(i) = min over j in kNN_m(i) of max(d(i, j), cd_m(j))
 
-Row i is noise at (eps, m) iff b_m(i) > eps: it is noise iff no row within eps of it has m rows within eps. If i has m rows
-within eps, one of its m nearest has too: itself. If not, all the rows within eps are among its m nearest.
+Row i is noise at (eps, m) iff b_m(i) > eps. It is noise iff no row within eps of it has m rows within eps. If i has
+that many, one of its m nearest has: itself, or a copy of it. If not, all rows within eps are among its m nearest.
 """
 
 from collections.abc import Sequence
@@ -80,7 +80,8 @@ def boundaries(radii: FloatArray) -> FloatArray:
     values = np.unique(np.concatenate([[0.0], radii[np.isfinite(radii)]]))
     lower, upper = values[:-1], values[1:]
     middle = lower + 0.5 * (upper - lower)
-    return middle[(upper - lower > _GAP * upper) & (middle >= _SMALLEST)]
+    proper: FloatArray = middle[(upper - lower > _GAP * upper) & (middle >= _SMALLEST)]
+    return proper
 
 
 def choose_radius(radii: FloatArray, contamination: float | str) -> float:
@@ -100,7 +101,11 @@ def choose_radius(radii: FloatArray, contamination: float | str) -> float:
     """
     if not np.isfinite(radii).all() or radii.max() < _SMALLEST:  # fewer rows than min_samples, or all rows coincide
         return _SMALLEST
-    limit = auto_threshold(radii) if contamination == "auto" else contamination_threshold(radii, float(contamination))
+    limit = (
+        auto_threshold(radii, bounded=False)
+        if contamination == "auto"
+        else contamination_threshold(radii, float(contamination))
+    )
     above = radii[radii > limit]
     if above.size == 0:
         return max(limit, float(radii.max()) * (1.0 + _GAP))

@@ -26,12 +26,12 @@ class DBSCAN(RowDetector):
     """Density-based clustering; what is left over is an anomaly.
 
     A row is a core sample if at least `min_samples` rows, itself included, lie within `eps` of it. Core samples within
-    `eps` of each other share a cluster, and a row within `eps` of a core sample belongs to the cluster of the nearest one.
+    `eps` of each other share a cluster, and a row within `eps` of a core sample belongs to the cluster of the nearest.
     Any other row is noise. Core samples, their clusters and noise are the same as scikit-learn's with
     ``algorithm="kd_tree"``.
 
-    The score of a row is r / (1 + r), r being the distance to the nearest core sample in units of `eps`: at most 0.5 for a
-    row that belongs to a cluster.
+    The score of a row is r / (1 + r), r being the distance to the nearest core sample in units of `eps`: at most 0.5
+    for a row that belongs to a cluster.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ class DBSCAN(RowDetector):
     metric : {"euclidean", "manhattan", "chebyshev"}
         How distances are measured.
     contamination : float or "auto"
-        With ``eps="auto"``: the share of training rows, up to 0.5, to leave as noise (as near below it as rows with equal
-        distances allow), or "auto" for a radius beyond the third quartile of what rows need plus 1.5 times the
-        interquartile range. Not used with a number for `eps`.
+        With ``eps="auto"``: the share of training rows, up to 0.5, to leave as noise (rows that only a larger radius
+        would tell apart are not), or "auto" for the fence of `detectors.thresholds.auto_threshold` around the radii
+        that rows need. Not used with a number for `eps`.
 
     Attributes
     ----------
@@ -223,7 +223,7 @@ class DBSCAN(RowDetector):
         return clusters
 
     def feature_contributions(self, X: npt.ArrayLike) -> FloatArray:
-        """Each feature's share of the distance to the nearest core sample: squared differences for the Euclidean metric.
+        """Each feature's share of the distance to the nearest core sample, squared for the Euclidean metric.
 
         Parameters
         ----------
@@ -233,8 +233,8 @@ class DBSCAN(RowDetector):
         Returns
         -------
         ndarray of shape (n_rows, n_features), float64
-            A row adds up to 1, or is all 0 where it equals a core sample or there is none. With the Chebyshev metric the
-            features that differ most share it.
+            A row adds up to 1, or is all 0 where it equals a core sample or there is none. With the Chebyshev metric
+            the features that differ most share it.
         """
         rows = self._rows(X)
         if self._cores is None:
@@ -242,13 +242,15 @@ class DBSCAN(RowDetector):
         nearest = self._nearest(rows)[1]
         differences = np.abs(0.5 * rows - 0.5 * self.components_[nearest])  # halves cannot overflow
         largest = differences.max(axis=1, keepdims=True)
-        shares = np.divide(differences, largest, out=np.zeros_like(differences), where=largest > 0.0)
+        shares: FloatArray = np.zeros_like(differences)
+        np.divide(differences, largest, out=shares, where=largest > 0.0)
         if self.metric == "euclidean":
             shares *= shares
         elif self.metric == "chebyshev":
-            shares = np.where((shares == 1.0) & (largest > 0.0), 1.0, 0.0)
+            shares[shares < 1.0] = 0.0
         total = shares.sum(axis=1, keepdims=True)
-        return np.divide(shares, total, out=shares, where=total > 0.0)
+        np.divide(shares, total, out=shares, where=total > 0.0)
+        return shares
 
 
 def _follow(arcs: IntArray, n_components: int) -> IntArray:

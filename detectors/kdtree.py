@@ -4,9 +4,9 @@ Nodes are numbered as in a heap: the children of node i are 2 i + 1 and 2 i + 2,
 halved at the median of its widest side, rows with the same value by their number: the split that scikit-learn's tree
 makes, so that rounding at a node's corner can be told as it falls there (`detectors.neighbours`).
 
-Distances are *reduced* for the Euclidean metric: squared, which orders them alike and is cheaper. The rows of a leaf lie
-feature by feature, so that a processor takes several of them at once; a row's features are still added up in order, as
-scikit-learn's tree adds them.
+Distances are *reduced* for the Euclidean metric: squared, which orders them alike and is cheaper. The rows of a leaf
+lie feature by feature, so that a processor takes several of them at once; a row's features are still added up in order,
+as scikit-learn's tree adds them.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 METRICS = {"euclidean": 0, "manhattan": 1, "chebyshev": 2}
-"""Metrics by name, and what the kernels call them."""
+"""Metrics by name, and what the kernels call them; compiled into those of `detectors.neighbours` too."""
 
 PEER_LEAF_ROWS = 30
 """Rows a leaf of scikit-learn's tree has at least, by default."""
@@ -67,7 +67,7 @@ class Tree:
     @property
     def n_leaves(self) -> int:
         """How many leaves there are: the last of the nodes."""
-        return (self.starts.shape[0] + 1) // 2
+        return int(self.starts.shape[0] + 1) // 2
 
     @property
     def arrays(self) -> tuple[IntArray, IntArray, IntArray, FloatArray, FloatArray, FloatArray, int, int]:
@@ -147,10 +147,9 @@ def nearest(tree: Tree, X: FloatArray) -> tuple[FloatArray, IntArray]:
         Numbers of the tree's rows; of rows at the same distance the first.
     """
     reduced, rows = np.empty(X.shape[0]), np.empty(X.shape[0], dtype=np.int64)
-    arrays = (tree.order, tree.starts, tree.stops, tree.low, tree.high, tree.cells, tree.widest, tree.metric)
 
     def work(start: int, stop: int) -> None:
-        _nearest(*arrays, X[start:stop], reduced[start:stop], rows[start:stop])
+        _nearest(tree.arrays, X[start:stop], reduced[start:stop], rows[start:stop])
 
     for_each_block(work, X.shape[0], QUERY_BLOCK_ROWS)
     return reduced, rows
@@ -175,10 +174,9 @@ def k_nearest(tree: Tree, k: int) -> tuple[FloatArray, IntArray]:
     """
     n_rows = tree.order.shape[0]
     reduced, rows = np.empty((n_rows, k)), np.empty((n_rows, k), dtype=np.int64)
-    arrays = (tree.order, tree.starts, tree.stops, tree.low, tree.high, tree.cells, tree.widest, tree.metric)
 
     def work(start: int, stop: int) -> None:
-        _k_nearest(*arrays, start, stop, reduced, rows)
+        _k_nearest(tree.arrays, start, stop, reduced, rows)
 
     for_each_block(work, tree.n_leaves, max(1, QUERY_BLOCK_ROWS * tree.n_leaves // n_rows))
     return reduced, rows
@@ -236,19 +234,25 @@ def _after(points, order, axis, row, value, number):  # type: ignore[no-untyped-
 
 
 @kernel
+def _pivot(points, order, left, right, axis, draw):  # type: ignore[no-untyped-def]
+    """The median of a row drawn at random, its mirror image and the one in the middle: no order of rows is slow."""
+    a = left + np.int64((draw >> np.uint64(33)) % np.uint64(right - left + 1))
+    b, c = (left + right) // 2, right - (a - left)
+    if _before(points, order, axis, b, points[a, axis], order[a]):
+        a, b = b, a
+    if _before(points, order, axis, c, points[b, axis], order[b]):
+        b = a if _before(points, order, axis, c, points[a, axis], order[a]) else c
+    return points[b, axis], order[b]
+
+
+@kernel
 def _partition(points, order, start, stop, middle, axis):  # type: ignore[no-untyped-def]
-    """Put what belongs before `middle` before it (Hoare's selection, pivots drawn at random: no order of rows is slow)."""
+    """Put what belongs before `middle` before it: Hoare's selection."""
     left, right = start, stop - 1
-    state = np.uint64(stop - start) * np.uint64(0x9E3779B97F4A7C15)
+    draw = np.uint64(stop - start)
     while left < right:
-        state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
-        a = left + np.int64((state >> np.uint64(33)) % np.uint64(right - left + 1))
-        b, c = (left + right) // 2, right - (a - left)
-        if _before(points, order, axis, b, points[a, axis], order[a]):
-            a, b = b, a
-        if _before(points, order, axis, c, points[b, axis], order[b]):
-            b = a if _before(points, order, axis, c, points[a, axis], order[a]) else c
-        value, number = points[b, axis], order[b]
+        draw = draw * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+        value, number = _pivot(points, order, left, right, axis, draw)
         i, j = left, right
         while i <= j:
             while _before(points, order, axis, i, value, number):
@@ -302,11 +306,10 @@ def _keep(cells, starts, stops, in_order, kept_cells, low, high):  # type: ignor
 @kernel
 def _leaf_distances(cells, start, size, row, metric, reduced):  # type: ignore[no-untyped-def]
     n_features = row.shape[0]
+    reduced[:size] = 0.0
     for k in range(n_features):
         value = row[k]
         feature = cells[start * n_features + k * size : start * n_features + (k + 1) * size]
-        if k == 0:
-            reduced[:size] = 0.0
         if metric == EUCLIDEAN:
             for other in range(size):
                 reduced[other] += (value - feature[other]) * (value - feature[other])
@@ -334,30 +337,34 @@ def _gap(low, high, node, row, metric):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _nearest(order, starts, stops, low, high, cells, widest, metric, X, reduced, rows):  # type: ignore[no-untyped-def]
-    first_leaf = starts.shape[0] // 2
-    in_leaf = np.empty(widest)
-    nodes, gaps = np.empty(64, dtype=np.int64), np.empty(64)
+def _push_children(low, high, metric, node, row, nodes, gaps, depth):  # type: ignore[no-untyped-def]
+    """Put the nearer child on top."""
+    near, far = 2 * node + 1, 2 * node + 2
+    near_gap, far_gap = _gap(low, high, near, row, metric), _gap(low, high, far, row, metric)
+    if far_gap < near_gap:
+        near, far, near_gap, far_gap = far, near, far_gap, near_gap
+    nodes[depth], gaps[depth] = far, far_gap
+    nodes[depth + 1], gaps[depth + 1] = near, near_gap
+    return depth + 2
+
+
+@kernel
+def _nearest(tree, X, reduced, rows):  # type: ignore[no-untyped-def]
+    # Unpacked once: taking arrays out of a tuple counts references, which costs more than a node does.
+    order, starts, stops, low, high, cells, widest, metric = tree
+    in_leaf, nodes, gaps = np.empty(widest), np.empty(64, dtype=np.int64), np.empty(64)
     for query in range(X.shape[0]):
-        row = X[query]
-        best, found = np.inf, -1
+        row, best, found = X[query], np.inf, -1
         nodes[0], gaps[0], depth = 0, 0.0, 1
         while depth > 0:
             depth -= 1
             node = nodes[depth]
-            if gaps[depth] > best or starts[node] == stops[node]:
-                continue
-            if node < first_leaf:
-                near, far = 2 * node + 1, 2 * node + 2
-                near_gap = _gap(low, high, near, row, metric)
-                far_gap = _gap(low, high, far, row, metric)
-                if far_gap < near_gap:
-                    near, far, near_gap, far_gap = far, near, far_gap, near_gap
-                nodes[depth], gaps[depth] = far, far_gap
-                nodes[depth + 1], gaps[depth + 1] = near, near_gap
-                depth += 2
-                continue
             start, size = starts[node], stops[node] - starts[node]
+            if gaps[depth] > best or size == 0:
+                continue
+            if node < starts.shape[0] // 2:
+                depth = _push_children(low, high, metric, node, row, nodes, gaps, depth)
+                continue
             _leaf_distances(cells, start, size, row, metric, in_leaf)
             for other in range(size):
                 number = order[start + other]
@@ -367,8 +374,8 @@ def _nearest(order, starts, stops, low, high, cells, widest, metric, X, reduced,
 
 
 @kernel
-def _insert(reduced, rows, k, distance, number):  # type: ignore[no-untyped-def]
-    place = k - 1
+def _insert(reduced, rows, distance, number):  # type: ignore[no-untyped-def]
+    place = reduced.shape[0] - 1
     while place > 0 and reduced[place - 1] > distance:
         reduced[place], rows[place] = reduced[place - 1], rows[place - 1]
         place -= 1
@@ -376,35 +383,34 @@ def _insert(reduced, rows, k, distance, number):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _k_nearest(order, starts, stops, low, high, cells, widest, metric, first, last, reduced, rows):  # type: ignore[no-untyped-def]
-    """The leaves `first` to `last`; each row's search starts in its own leaf and climbs, so that the bound is soon tight."""
-    n_features, k = low.shape[1], reduced.shape[1]
-    first_leaf = starts.shape[0] // 2
-    in_leaf, row, nodes = np.empty(widest), np.empty(n_features), np.empty(64, dtype=np.int64)
+def _k_nearest(tree, first, last, reduced, rows):  # type: ignore[no-untyped-def]  # noqa: C901
+    """The leaves `first` to `last`; a search starts in the row's own leaf and climbs: the bound is soon tight."""
+    # One long function: split in two, where arrays are handed from one to the other, it takes twice as long.
+    order, starts, stops, low, high, cells, widest, metric = tree
+    in_leaf, row, nodes = np.empty(widest), np.empty(low.shape[1]), np.empty(64, dtype=np.int64)
+    first_leaf, k = starts.shape[0] // 2, reduced.shape[1]
     for leaf in range(first_leaf + first, first_leaf + last):
-        for member in range(stops[leaf] - starts[leaf]):
-            for feature in range(n_features):
-                size = stops[leaf] - starts[leaf]
-                row[feature] = cells[starts[leaf] * n_features + feature * size + member]
-            own = order[starts[leaf] + member]
-            near, numbers = reduced[own], rows[own]
+        start, size = starts[leaf], stops[leaf] - starts[leaf]
+        for member in range(size):
+            for feature in range(row.shape[0]):
+                row[feature] = cells[start * row.shape[0] + feature * size + member]
+            near, numbers = reduced[order[start + member]], rows[order[start + member]]
             near[:], numbers[:] = np.inf, -1
             climbed, nodes[0], depth = leaf, leaf, 1
             while True:
                 while depth > 0:
                     depth -= 1
                     node = nodes[depth]
-                    if _gap(low, high, node, row, metric) >= near[k - 1] and numbers[k - 1] >= 0:
+                    if numbers[k - 1] >= 0 and _gap(low, high, node, row, metric) >= near[k - 1]:
                         continue
                     if node < first_leaf:
                         nodes[depth], nodes[depth + 1] = 2 * node + 1, 2 * node + 2
                         depth += 2
                         continue
-                    start, size = starts[node], stops[node] - starts[node]
-                    _leaf_distances(cells, start, size, row, metric, in_leaf)
-                    for other in range(size):
+                    _leaf_distances(cells, starts[node], stops[node] - starts[node], row, metric, in_leaf)
+                    for other in range(stops[node] - starts[node]):
                         if in_leaf[other] < near[k - 1] or numbers[k - 1] < 0:
-                            _insert(near, numbers, k, in_leaf[other], order[start + other])
+                            _insert(near, numbers, in_leaf[other], order[starts[node] + other])
                 if climbed == 0:
                     break
                 nodes[0], depth = ((climbed - 1) ^ 1) + 1, 1

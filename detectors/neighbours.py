@@ -1,10 +1,10 @@
 """Which rows lie within a distance of each other, decided as scikit-learn's tree decides it: the kernels of DBSCAN.
 
-scikit-learn's k-d tree takes a row j for a neighbour of i if j's leaf or a node above it lies wholly within the radius, if
-not, drops it if such a node lies wholly beyond, and only then compares the distances, squared. Its nodes' corners go
+From the root to j's leaf, scikit-learn's k-d tree drops a row j as a neighbour of i if a node lies wholly beyond the
+radius, takes it if one lies wholly within, and only in the leaf compares the distances, squared. Its nodes' corners go
 through ``pow``, so where a distance equals the radius but for rounding the answer depends on the tree, and may differ
-between (i, j) and (j, i). `_reaches` repeats that walk for the few pairs it matters to: those whose squared distance is
-within `_ROUNDING` of the squared radius. For the other metrics all of these comparisons agree.
+between (i, j) and (j, i). `_walk` repeats that where it matters: where a squared distance is within `_ROUNDING` of the
+squared radius. For the other metrics all of these comparisons agree.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _ROUNDING = 2.0**-50
 """Per feature: more than the products, sums and powers of a squared distance can be off by, relatively."""
 
 _SAFE = (1e-250, 1e250)
-"""Squared radii between which nothing that matters under- or overflows; for others every pair is decided by the walk."""
+"""Squared radii between which nothing that matters under- or overflows; for others the walk decides every pair."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class Radius:
     reduced: float
     surely: float
     hardly: float
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float, float]:
+        """What the kernels take. The exponent goes along lest the compiler make ``pow`` a product."""
+        return self.distance, self.reduced, self.surely, self.hardly, 2.0
 
     @classmethod
     def of(cls, distance: float, tree: Tree) -> "Radius":
@@ -74,10 +79,9 @@ def core_rows(tree: Tree, radius: Radius, min_samples: int) -> npt.NDArray[np.bo
     """
     n_rows = tree.order.shape[0]
     is_core = np.zeros(n_rows, dtype=np.bool_)
-    bounds = (radius.distance, radius.reduced, radius.surely, radius.hardly, 2.0)
 
     def work(start: int, stop: int) -> None:
-        _core_rows(*tree.arrays, *bounds, min_samples, start, stop, is_core)
+        _core_rows(tree.arrays, radius.bounds, min_samples, start, stop, is_core)
 
     for_each_block(work, tree.n_leaves, max(1, QUERY_BLOCK_ROWS * tree.n_leaves // n_rows))
     return is_core
@@ -100,9 +104,8 @@ def components(tree: Tree, cores: Tree, radius: Radius) -> tuple[IntArray, IntAr
     one_way : ndarray of shape (k, 2), int64
         Rows (i, j) of which i reaches j, but not j i, by rounding. May name rows that are connected otherwise.
     """
-    bounds = (radius.distance, radius.reduced, radius.surely, radius.hardly, 2.0)
     parents = np.arange(tree.order.shape[0])
-    one_way = _components(*cores.arrays, *bounds, tree.low, tree.high, parents)
+    one_way = _components(cores.arrays, radius.bounds, (tree.low, tree.high), parents)
     return parents, one_way
 
 
@@ -125,13 +128,12 @@ def reached_rows(tree: Tree, cores: Tree, radius: Radius, rows: IntArray, X: Flo
     ndarray of shape (k,), bool
         True for rows that some core row reaches.
     """
-    bounds = (radius.distance, radius.reduced, radius.surely, radius.hardly, 2.0)
     reached = np.zeros(rows.shape[0], dtype=np.bool_)
     if rows.size:
         places = np.empty_like(tree.order)
         places[tree.order] = np.arange(tree.order.shape[0])
         leaves = np.searchsorted(tree.stops[-tree.n_leaves :], places[rows], side="right") + tree.n_leaves - 1
-        _reached_rows(*cores.arrays, *bounds, tree.low, tree.high, X[rows], leaves, reached)
+        _reached_rows(cores.arrays, radius.bounds, (tree.low, tree.high), X[rows], leaves, reached)
     return reached
 
 
@@ -160,31 +162,27 @@ def _take(cells, start, size, member, row):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _add(metric, total, side):  # type: ignore[no-untyped-def]
+    if metric == EUCLIDEAN:
+        return total + side * side
+    return total + side if metric == MANHATTAN else max(total, side)
+
+
+@kernel
 def _gap(low, high, node, row, metric):  # type: ignore[no-untyped-def]
+    """The reduced distance from a row to the nearest corner or side of a node: never more than to a row in it."""
     gap = 0.0
     for k in range(row.shape[0]):
-        side = max(low[node, k] - row[k], row[k] - high[node, k], 0.0)
-        if metric == EUCLIDEAN:
-            gap += side * side
-        elif metric == MANHATTAN:
-            gap += side
-        else:
-            gap = max(gap, side)
+        gap = _add(metric, gap, max(low[node, k] - row[k], row[k] - high[node, k], 0.0))
     return gap
 
 
 @kernel
 def _reach(low, high, node, row, metric):  # type: ignore[no-untyped-def]
-    """The reduced distance to the farthest corner of a node."""
+    """The reduced distance from a row to the farthest corner of a node."""
     reach = 0.0
     for k in range(row.shape[0]):
-        side = max(row[k] - low[node, k], high[node, k] - row[k])
-        if metric == EUCLIDEAN:
-            reach += side * side
-        elif metric == MANHATTAN:
-            reach += side
-        else:
-            reach = max(reach, side)
+        reach = _add(metric, reach, max(row[k] - low[node, k], high[node, k] - row[k]))
     return reach
 
 
@@ -193,19 +191,13 @@ def _node_gap(low, high, one, two, metric):  # type: ignore[no-untyped-def]
     """The reduced distance between two nodes."""
     gap = 0.0
     for k in range(low.shape[1]):
-        side = max(low[one, k] - high[two, k], low[two, k] - high[one, k], 0.0)
-        if metric == EUCLIDEAN:
-            gap += side * side
-        elif metric == MANHATTAN:
-            gap += side
-        else:
-            gap = max(gap, side)
+        gap = _add(metric, gap, max(low[one, k] - high[two, k], low[two, k] - high[one, k], 0.0))
     return gap
 
 
 @kernel
-def _reaches(row, reduced, leaf, low, high, distance, limit, power):  # type: ignore[no-untyped-def]
-    """Whether scikit-learn's query at `row` finds a row of `leaf` at that reduced distance; `low`, `high` of all rows."""
+def _walk(row, leaf, low, high, distance, power):  # type: ignore[no-untyped-def]
+    """What the peer's query at `row` does to a leaf: 1 takes all of it, -1 none, 0 compares its rows one by one."""
     levels = 0
     while (leaf + 1) >> (levels + 1):
         levels += 1
@@ -217,49 +209,60 @@ def _reaches(row, reduced, leaf, low, high, distance, limit, power):  # type: ig
             nearest += (0.5 * ((below + abs(below)) + (above + abs(above)))) ** power
             farthest += max(abs(below), abs(above)) ** power
         if nearest ** (1.0 / power) > distance:
-            return False
+            return -1
         if farthest ** (1.0 / power) <= distance:
-            return True
-    return reduced <= limit
+            return 1
+    return 0
 
 
 @kernel
-def _core_rows(  # type: ignore[no-untyped-def]
-    order, starts, stops, low, high, cells, widest, metric, distance, limit, surely, hardly, power, min_samples, first, last, is_core
-):
-    """The leaves `first` to `last`; each row's count starts in its own leaf and climbs, so that it is soon complete."""
-    first_leaf = starts.shape[0] // 2
+def _reaches(row, reduced, leaf, box, bounds):  # type: ignore[no-untyped-def]
+    """Whether the peer's query at `row` finds a row of `leaf` at that reduced distance; `box`: all rows' corners."""
+    distance, limit, surely, hardly, power = bounds
+    if not surely < reduced <= hardly:
+        return reduced <= surely
+    verdict = _walk(row, leaf, box[0], box[1], distance, power)
+    return reduced <= limit if verdict == 0 else verdict > 0
+
+
+@kernel
+def _core_rows(tree, bounds, min_samples, first, last, is_core):  # type: ignore[no-untyped-def]  # noqa: C901
+    """The leaves `first` to `last`; a row's count starts in its own leaf and climbs, so that it is soon complete."""
+    # One long function: split in two, where arrays are handed from one to the other, it takes seven times as long.
+    order, starts, stops, low, high, cells, widest, metric = tree
+    distance, limit, surely, hardly, power = bounds
     reduced, row, nodes = np.empty(widest), np.empty(low.shape[1]), np.empty(64, dtype=np.int64)
+    first_leaf = starts.shape[0] // 2
     for leaf in range(first_leaf + first, first_leaf + last):
         for member in range(stops[leaf] - starts[leaf]):
             _take(cells, starts[leaf], stops[leaf] - starts[leaf], member, row)
             count, climbed, nodes[0], depth = 0, leaf, leaf, 1
-            while count < min_samples:
+            while True:
                 while depth > 0 and count < min_samples:
                     depth -= 1
                     node = nodes[depth]
+                    start, size = starts[node], stops[node] - starts[node]
                     gap = _gap(low, high, node, row, metric)
                     if gap > hardly:
                         continue
                     reach = _reach(low, high, node, row, metric)
-                    start, size = starts[node], stops[node] - starts[node]
                     if reach <= surely:
                         count += size
-                    elif node < first_leaf:
+                        continue
+                    if node < first_leaf:
                         nodes[depth], nodes[depth + 1] = 2 * node + 1, 2 * node + 2
                         depth += 2
-                    else:
+                        continue
+                    verdict = 0
+                    if gap > surely or reach <= hardly:
+                        verdict = _walk(row, node, low, high, distance, power)
+                    if verdict == 0:
                         _leaf_distances(cells, start, size, row, metric, reduced)
-                        if gap <= surely and reach > hardly:
-                            for other in range(size):
-                                count += reduced[other] <= limit
-                        else:
-                            for other in range(size):
-                                count += reduced[other] <= surely or (
-                                    reduced[other] <= hardly
-                                    and _reaches(row, reduced[other], node, low, high, distance, limit, power)
-                                )
-                if climbed == 0:
+                        for other in range(size):
+                            count += reduced[other] <= limit
+                    elif verdict > 0:
+                        count += size
+                if climbed == 0 or count >= min_samples:
                     break
                 nodes[0], depth = ((climbed - 1) ^ 1) + 1, 1
                 climbed = (climbed - 1) // 2
@@ -299,77 +302,82 @@ def _note_whole(order, starts, stops, parents, whole, node):  # type: ignore[no-
 
 
 @kernel
-def _same(order, starts, parents, whole, one, two):  # type: ignore[no-untyped-def]
-    return whole[one] and whole[two] and _root(parents, order[starts[one]]) == _root(parents, order[starts[two]])
+def _settled(order, starts, stops, low, high, metric, hardly, parents, whole, one, two):  # type: ignore[no-untyped-def]
+    """Whether no row of one node can be united with one of the other any more."""
+    if starts[one] == stops[one] or starts[two] == stops[two]:
+        return True
+    if one != two and _node_gap(low, high, one, two, metric) > hardly:
+        return True
+    _note_whole(order, starts, stops, parents, whole, one)
+    _note_whole(order, starts, stops, parents, whole, two)
+    if not (whole[one] and whole[two]):
+        return False
+    return _root(parents, order[starts[one]]) == _root(parents, order[starts[two]])
 
 
 @kernel
-def _components(  # type: ignore[no-untyped-def]
-    order, starts, stops, low, high, cells, widest, metric, distance, limit, surely, hardly, power, all_low, all_high, parents
-):
+def _unite_leaves(tree, bounds, box, parents, whole, one, two, scratch, one_way, n_one_way):  # type: ignore[no-untyped-def]
+    """Unite core rows of two leaves, or of one; what is reached one way only is added to `one_way`."""
+    order, starts, stops, low, high, cells, _, metric = tree
+    reduced, row, other_row = scratch
+    hardly = bounds[3]
+    start, size, own = starts[two], stops[two] - starts[two], stops[one] - starts[one]
+    for member in range(own):
+        mine = order[starts[one] + member]
+        if whole[two] and _root(parents, mine) == _root(parents, order[start]):
+            continue
+        _take(cells, starts[one], own, member, row)
+        if one != two and _gap(low, high, two, row, metric) > hardly:
+            continue
+        _leaf_distances(cells, start, size, row, metric, reduced)
+        for other in range(member + 1 if one == two else 0, size):
+            theirs = order[start + other]
+            if reduced[other] > hardly or _root(parents, mine) == _root(parents, theirs):
+                continue
+            _take(cells, start, size, other, other_row)
+            there = _reaches(row, reduced[other], two, box, bounds)
+            back = _reaches(other_row, reduced[other], one, box, bounds)
+            if there and back:
+                _unite(parents, mine, theirs)
+            elif there or back:
+                if n_one_way == one_way.shape[0]:
+                    one_way = np.concatenate((one_way, one_way))
+                one_way[n_one_way, 0] = mine if there else theirs
+                one_way[n_one_way, 1] = theirs if there else mine
+                n_one_way += 1
+    return one_way, n_one_way
+
+
+@kernel
+def _components(tree, bounds, box, parents):  # type: ignore[no-untyped-def]
     """Unite the core rows within each leaf, then, from the leaves to the root, those of sibling nodes."""
+    order, starts, stops, low, high, _, widest, metric = tree
     n_nodes, n_features = low.shape
     first_leaf = n_nodes // 2
     whole = starts == stops
+    scratch = (np.empty(widest), np.empty(n_features), np.empty(n_features))
     one_way, n_one_way = np.empty((16, 2), dtype=np.int64), 0
     pairs = np.empty((256, 2), dtype=np.int64)
-    reduced, row, other_row = np.empty(widest), np.empty(n_features), np.empty(n_features)
     for top in range(n_nodes - 1, -1, -1):
         if starts[top] == stops[top]:
             continue
+        pairs[0, 0] = top if top >= first_leaf else 2 * top + 1
+        pairs[0, 1] = top if top >= first_leaf else 2 * top + 2
         depth = 1
-        if top >= first_leaf:
-            pairs[0, 0], pairs[0, 1] = top, top
-        else:
-            pairs[0, 0], pairs[0, 1] = 2 * top + 1, 2 * top + 2
         while depth > 0:
             depth -= 1
-            one, two = pairs[depth]
-            if starts[one] == stops[one] or starts[two] == stops[two]:
+            one, two = pairs[depth, 0], pairs[depth, 1]
+            if _settled(order, starts, stops, low, high, metric, bounds[3], parents, whole, one, two):
                 continue
-            if one != two and _node_gap(low, high, one, two, metric) > hardly:
+            if one >= first_leaf:  # both are on one level
+                one_way, n_one_way = _unite_leaves(
+                    tree, bounds, box, parents, whole, one, two, scratch, one_way, n_one_way
+                )
                 continue
-            _note_whole(order, starts, stops, parents, whole, one)
-            _note_whole(order, starts, stops, parents, whole, two)
-            if _same(order, starts, parents, whole, one, two):
-                continue
-            if one < first_leaf:
-                near, far = 2 * one + 1, 2 * one + 2  # both are on one level
-                for step in range(4):
-                    pairs[depth + step, 0] = near if step % 2 else far
-                    pairs[depth + step, 1] = 2 * two + 1 + step // 2
-                depth += 4
-                continue
-            start, size = starts[two], stops[two] - starts[two]
-            for member in range(stops[one] - starts[one]):
-                mine = order[starts[one] + member]
-                if whole[two] and _root(parents, mine) == _root(parents, order[start]):
-                    continue
-                _take(cells, starts[one], stops[one] - starts[one], member, row)
-                if one != two and _gap(low, high, two, row, metric) > hardly:
-                    continue
-                _leaf_distances(cells, start, size, row, metric, reduced)
-                for other in range(member + 1 if one == two else 0, size):
-                    if reduced[other] > hardly:
-                        continue
-                    theirs = order[start + other]
-                    if _root(parents, mine) == _root(parents, theirs):
-                        continue
-                    there = back = True
-                    if reduced[other] > surely:
-                        _take(cells, start, size, other, other_row)
-                        there = _reaches(row, reduced[other], two, all_low, all_high, distance, limit, power)
-                        back = _reaches(other_row, reduced[other], one, all_low, all_high, distance, limit, power)
-                    if there and back:
-                        _unite(parents, mine, theirs)
-                    elif there or back:
-                        if n_one_way == one_way.shape[0]:
-                            longer = np.empty((2 * n_one_way, 2), dtype=np.int64)
-                            longer[:n_one_way] = one_way
-                            one_way = longer
-                        one_way[n_one_way, 0] = mine if there else theirs
-                        one_way[n_one_way, 1] = theirs if there else mine
-                        n_one_way += 1
+            for step in range(4):
+                pairs[depth + step, 0] = 2 * one + 2 - step % 2
+                pairs[depth + step, 1] = 2 * two + 1 + step // 2
+            depth += 4
         _note_whole(order, starts, stops, parents, whole, top)
     for member in range(parents.shape[0]):
         parents[member] = _root(parents, member)
@@ -377,9 +385,8 @@ def _components(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _reached_rows(  # type: ignore[no-untyped-def]
-    order, starts, stops, low, high, cells, widest, metric, distance, limit, surely, hardly, power, all_low, all_high, X, leaves, reached
-):
+def _reached_rows(tree, bounds, box, X, leaves, reached):  # type: ignore[no-untyped-def]
+    _, starts, stops, low, high, cells, widest, metric = tree
     first_leaf = starts.shape[0] // 2
     reduced, core, nodes = np.empty(widest), np.empty(low.shape[1]), np.empty(64, dtype=np.int64)
     for query in range(X.shape[0]):
@@ -387,7 +394,7 @@ def _reached_rows(  # type: ignore[no-untyped-def]
         while depth > 0 and not reached[query]:
             depth -= 1
             node = nodes[depth]
-            if starts[node] == stops[node] or _gap(low, high, node, X[query], metric) > hardly:
+            if starts[node] == stops[node] or _gap(low, high, node, X[query], metric) > bounds[3]:
                 continue
             if node < first_leaf:
                 nodes[depth], nodes[depth + 1] = 2 * node + 1, 2 * node + 2
@@ -396,9 +403,5 @@ def _reached_rows(  # type: ignore[no-untyped-def]
             start, size = starts[node], stops[node] - starts[node]
             _leaf_distances(cells, start, size, X[query], metric, reduced)
             for other in range(size):
-                if reduced[other] <= surely:
-                    reached[query] = True
-                elif reduced[other] <= hardly:
-                    _take(cells, start, size, other, core)
-                    if _reaches(core, reduced[other], leaves[query], all_low, all_high, distance, limit, power):
-                        reached[query] = True
+                _take(cells, start, size, other, core)
+                reached[query] |= _reaches(core, reduced[other], leaves[query], box, bounds)

@@ -3,13 +3,14 @@
 import difflib
 
 from detectors.base import Detector
+from detectors.dbscan import DBSCAN
 from detectors.errors import UnknownDetector
 from detectors.inne import INNE
 from detectors.iqr import IQR
 from detectors.persist import Persist
 from detectors.quantile import Quantile
 
-_DETECTORS: tuple[type[Detector], ...] = (INNE, IQR, Quantile, Persist)
+_DETECTORS: tuple[type[Detector], ...] = (INNE, DBSCAN, IQR, Quantile, Persist)
 
 DETECTORS: dict[str, type[Detector]] = {detector.__name__.lower(): detector for detector in _DETECTORS}
 """Classes by their name in lower case."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.cluster import DBSCAN as PeerDBSCAN
+from sklearn import cluster
 
 from detectors.blocks import threads
 from detectors.dbscan import DBSCAN
@@ -22,7 +22,7 @@ def same_partition(one, two):
 
 def assert_equals_peer(X, eps, min_samples, metric="euclidean"):
     ours = DBSCAN(eps=eps, min_samples=min_samples, metric=metric).fit(X)
-    peer = PeerDBSCAN(eps=eps, min_samples=min_samples, metric=metric, algorithm="kd_tree").fit(X)
+    peer = cluster.DBSCAN(eps=eps, min_samples=min_samples, metric=metric, algorithm="kd_tree").fit(X)
     np.testing.assert_array_equal(ours.core_sample_indices_, peer.core_sample_indices_)
     np.testing.assert_array_equal(ours.components_, peer.components_)
     cores = peer.core_sample_indices_
@@ -232,7 +232,14 @@ def test_damaged_state_is_refused(name, value):
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"eps": 0.0}, {"eps": math.inf}, {"eps": "small"}, {"min_samples": 0}, {"metric": "cosine"}, {"contamination": 0.6}],
+    [
+        {"eps": 0.0},
+        {"eps": math.inf},
+        {"eps": "small"},
+        {"min_samples": 0},
+        {"metric": "cosine"},
+        {"contamination": 0.6},
+    ],
 )
 def test_parameters_out_of_range_are_named(parameters):
     with pytest.raises(ValueError, match=next(iter(parameters))):
