@@ -3,15 +3,42 @@
 Names are ``INLIER_`` and the field's; where Seldon Core has a name of its own for the same thing, that one works too.
 """
 
+import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 def _either(ours: str, seldon: str) -> AliasChoices:
     return AliasChoices(ours, f"INLIER_{ours.upper()}", seldon)
+
+
+def explain(error: ValidationError, settings: type[BaseSettings]) -> str:
+    """Say which setting is wrong, by the name it was given under.
+
+    Parameters
+    ----------
+    error : ValidationError
+        Of pydantic.
+    settings : type
+        The class that was built.
+
+    Returns
+    -------
+    str
+        One line.
+    """
+    first = error.errors()[0]
+    given = str(first["loc"][0]) if first["loc"] else ""
+    for field, facts in settings.model_fields.items():
+        alias = facts.validation_alias
+        names = [str(name) for name in alias.choices] if isinstance(alias, AliasChoices) else [field]
+        if given in names:
+            prefixed = [*names, f"INLIER_{field.upper()}"]
+            given = next((name for name in prefixed if name.upper() == name and name in os.environ), given)
+    return f"{given}: {first['msg']} (it is {first['input']!r})"
 
 
 class MicroserviceSettings(BaseSettings):
@@ -142,6 +169,9 @@ class ProxySettings(BaseSettings):
         default="",
         validation_alias="INLIER_DATABASE_URL",
         description="SQLAlchemy URL of the database; without it, a SQLite file in the home.",
+    )
+    access: Literal["open", "keys"] = Field(
+        default="open", description="Whether the API asks for keys; `inlier up` does so beyond the loopback address."
     )
     workers: int = Field(default=2, ge=1, le=256, description="Processes of the proxy.")
     threads: int = Field(default=16, ge=1, le=1024, description="Threads of each process of the proxy.")

@@ -38,14 +38,13 @@ def _serve(model: str, options: dict[str, Any]) -> int:
         import pydantic
 
         from serving.microservice import loading, logs, server
-        from serving.settings import MicroserviceSettings
+        from serving.settings import MicroserviceSettings, explain
     except ModuleNotFoundError as error:
         raise ComponentError(f"{error.name} is not installed; pip install 'inlier[serve]'") from error
     try:
         settings = MicroserviceSettings(**options)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        raise ComponentError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise ComponentError(explain(error, MicroserviceSettings)) from error
     logs.configure(settings.log_level, settings.log_format)
     sockets = [server.bind(settings.host, settings.port)]
     return server.serve(loading.load(model, settings.parameters), settings, sockets)

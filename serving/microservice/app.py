@@ -12,7 +12,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter
 from typing import Any
 
-from serving.errors import BadData, Busy, ModelFault, NotHere, Overdue, ServingError, TooLarge, TooSlow, WrongMethod
+from serving.errors import (
+    BadData,
+    Busy,
+    ModelFault,
+    NotHere,
+    NotReady,
+    Overdue,
+    ServingError,
+    TooLarge,
+    TooSlow,
+    WrongMethod,
+)
 from serving.microservice import seldon_routes
 from serving.microservice.messages import Handler, Reply, Request, Route
 from serving.microservice.service import Service
@@ -68,6 +79,10 @@ class Microservice:
                 reply = self._refuse(error, scope)
             except ClientGone:
                 return
+            except asyncio.CancelledError:
+                if not self.service.draining:
+                    raise
+                reply = self._refuse(NotReady("the service stops before this is done"), scope)
             except Exception as error:  # noqa: BLE001 - every request gets an answer
                 _log.exception("%s %s failed", scope["method"], scope["path"])
                 reply = self._refuse(ModelFault(str(error) or type(error).__name__), scope, logged=True)

@@ -66,6 +66,11 @@ class Server(uvicorn.Server):
         The application.
     sockets : list of socket
         Bound; they listen when the model is ready.
+
+    Attributes
+    ----------
+    unanswered : int
+        Requests that were still under way at the end.
     """
 
     def __init__(self, app: Microservice, sockets: list[socket.socket]) -> None:
@@ -86,13 +91,9 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._sockets = sockets
+        self.unanswered = 0
         self._stop_at = 0.0
         self._background: list[asyncio.Task[None]] = []
-
-    @property
-    def unanswered(self) -> int:
-        """Requests that are still under way."""
-        return len(self.server_state.tasks)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
         """Listen."""
@@ -127,10 +128,12 @@ class Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.shutdown()
         await self._wait(max(0.0, self._stop_at - time.monotonic()), until_idle=True)
+        self.unanswered = len(self.server_state.tasks)
         if self.unanswered:
             _log.error("%d requests were still under way and are not answered", self.unanswered)
             for pending in list(self.server_state.tasks):
                 pending.cancel()
+            await asyncio.sleep(0.05)  # they answer that they cannot
         self._app.close()
         _log.info("stopped")
 

@@ -79,7 +79,7 @@ def matrix(values: npt.ArrayLike, names: Sequence[str] = (), *, missing: bool = 
     if not found.ndim:
         raise BadData(f"rows of numbers are needed, not {kind(found.item())}")
     if found.dtype.kind not in NUMERIC:
-        cells = values if isinstance(values, list) else found.tolist()
+        cells = values if isinstance(values, list) else _guessed(found)
         found = _of_cells(cells, names, missing)
     if not found.size:
         raise BadData("there are no rows" if not len(found) else "row 1 is empty")
@@ -146,6 +146,22 @@ def _ragged(values: list[Any]) -> str:
         if len(row) != len(values[0]):
             return f"row {index + 1} has {len(row)} values, row 1 has {len(values[0])}"
     return "numbers are needed, not nested lists of different lengths"
+
+
+def _guessed(found: npt.NDArray[Any]) -> Any:
+    """The cells of an array that numpy turned into text because one was: what looks like a number was one."""
+    cells = found.tolist()
+    if found.dtype.kind != "U" or found.ndim != 2:
+        return cells
+    guessed = [[_number_or_text(cell) for cell in row] for row in cells]
+    return guessed if any(isinstance(cell, str) for row in guessed for cell in row) else cells
+
+
+def _number_or_text(cell: str) -> float | str:
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
 
 
 def _of_cells(rows: Any, names: Sequence[str], missing: bool) -> npt.NDArray[np.float64]:

@@ -35,6 +35,8 @@ def test_rows_of_numbers_are_what_they_were(rows: list[list[float]]) -> None:
         ("text", "rows of numbers are needed, not text"),
         (np.array("text"), "rows of numbers are needed, not text"),
         (None, "rows of numbers are needed, not null"),
+        (np.array([[1.5, "x"]]), "row 1, feature b: 'x' is not a number"),
+        (np.array([["1", "2"]]), "row 1, feature a: '1' is not a number"),
         (np.array(["a", "b"]), "row 1 should be a list of numbers, not text"),
     ],
 )
