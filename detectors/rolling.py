@@ -75,7 +75,7 @@ def rolling_mean(values: FloatArray, stamps: IntArray | None, window: int, min_p
     times, capacity = _window(stamps, window, len(values))
     suffixes = np.empty((2, capacity + 1))
     if not _means(values, times, window, min_periods, 1.0, suffixes, means):
-        _means(values, times, window, min_periods, 2.0**-80, suffixes, means)
+        _means(values, times, window, min_periods, 2.0**-128, suffixes, means)
     return means
 
 

@@ -421,9 +421,10 @@ class SeriesDetector(Detector):
             check_is_fitted(self)
         if getattr(X, "ndim", None) == 1 and hasattr(X, "to_frame"):  # a pandas Series
             X = X.to_frame()
-        return validate_data(  # type: ignore[no-any-return]
-            self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=reset
-        )
+        with np.errstate(invalid="ignore"):  # it adds the values up, and the largest ones have no sum
+            return validate_data(  # type: ignore[no-any-return]
+                self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=reset
+            )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
