@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from training.errors import FileMissing, InvalidPath
 from training.storage.keys import DATA_SUFFIXES, check_key, shown
@@ -47,6 +47,11 @@ class StagedFile(io.RawIOBase):
         self.key = key
         self.size = 0
         self._settled = False
+
+    @property
+    def stream(self) -> BinaryIO:
+        """The same, for those who ask for the type of binary files."""
+        return cast("BinaryIO", self)
 
     def writable(self) -> bool:
         """Whether it takes bytes: yes."""
