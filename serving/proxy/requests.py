@@ -36,7 +36,17 @@ def refuse_other_parameters(*known: str) -> None:
     """Refuse parameters that no one will read: a misspelt one would be ignored in silence."""
     for name in request.args:
         if name not in known:
-            raise RequestError(f"unknown parameter {name[:80]!r}; known are {', '.join(known)}")
+            raise RequestError(f"unknown parameter {name[:80]!r}; known are {', '.join(known) or 'none'}")
+
+
+def number(name: str, default: int, most: int) -> int:
+    """Return a whole number of the query string, from 0 to ``most``."""
+    text = parameter(name, required=False)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 12 and int(text) <= most):
+        raise RequestError(f"the parameter {name!r} is {text[:80]!r}; it should be a number from 0 to {most}")
+    return int(text)
 
 
 def parse_json(text: str | bytes, what: str) -> Any:
@@ -64,8 +74,11 @@ def json_body(*, any_type: bool = False) -> Any:
     """
     if not (any_type or request.is_json):
         raise UnsupportedContent(f"the body should be application/json, not {request.mimetype[:80] or 'nothing'}")
+    limit = current_app.config["MAX_CONTENT_LENGTH"]
     try:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:
-        raise BodyTooLarge(f"the body is larger than {current_app.config['MAX_CONTENT_LENGTH']} bytes") from None
+        raise BodyTooLarge(f"the body is larger than {limit} bytes") from None
+    if request.content_length is None and len(body) >= limit:  # of a chunked body werkzeug reads so much, and stops
+        raise BodyTooLarge(f"the body is larger than {limit} bytes")
     return parse_json(body, "the body")

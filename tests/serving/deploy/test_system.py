@@ -250,7 +250,8 @@ def test_gunicorns_own_errors_are_json_too(system):
 def test_a_body_of_20_mb_is_a_413(system):
     pair = json.loads((system.home / "credentials").read_text())["local"]["test"]["all"]
     token = urllib3.request("GET", f"{system.server}/token", fields=pair).json()["access_token"]
-    for body in (b" " * 20_000_000, iter([b" " * 1_000_000] * 20)):
+    chunks = iter([b" " * 1_000_000] * 20)
+    for body in (b" " * 20_000_000, chunks):
         response = urllib3.request("POST", f"{system.server}/predict?oauth_token={token}", body=body, retries=False)
         assert response.status == 413
         assert response.json()["error"]["code"] == "REQUEST_ENTITY_TOO_LARGE"
