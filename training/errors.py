@@ -8,7 +8,8 @@
         │   ├── EmptyFile       there are no rows in it
         │   ├── NotNumbers      a cell is no number, or is missing, infinite or no label
         │   ├── LabelsDoNotMatch    there are not as many labels as rows
-        │   └── NoTimeColumn    a series without times
+        │   ├── NoTimeColumn    a series without times
+        │   └── TooLarge        there are more rows or columns than a limit allows
         ├── ModelFileError      a model file
         │   ├── ModelNotFound   there is none
         │   ├── ModelDamaged    it is not what was written, or not a model at all
@@ -84,6 +85,12 @@ class NoTimeColumn(DataError):
     """A series needs a column of times."""
 
     code = "no_time_column"
+
+
+class TooLarge(DataError):
+    """The file has more rows or columns than are read."""
+
+    code = "too_large"
 
 
 class ModelFileError(TrainingError):

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from training.errors import DataError, NoTimeColumn
+from training.errors import DataError, NoTimeColumn, TooLarge
 from training.times import TIME_NAMES, Times
 
 TimeColumn = Literal["auto", "required", "none"]
@@ -45,7 +45,7 @@ class Request:
             shown = ", ".join(names[:10])
             raise DataError(f"a label file has one column, this one has {len(names)}: {shown}", self.file)
         if self.max_columns is not None and len(names) > self.max_columns:
-            raise DataError(f"it has {len(names)} columns, at most {self.max_columns} are read", self.file)
+            raise TooLarge(f"it has {len(names)} columns, at most {self.max_columns} are read", self.file)
         for position, name in enumerate(names, start=1):
             if not name:
                 hint = "; if it is the index of a data frame, write it with index=False" if position == 1 else ""
@@ -57,7 +57,7 @@ class Request:
     def check_rows(self, count: int) -> None:
         """Refuse too many rows, however many there are besides."""
         if self.max_rows is not None and count > self.max_rows:
-            raise DataError(f"it has more than {self.max_rows} rows, which is the limit", self.file)
+            raise TooLarge(f"it has more than {self.max_rows} rows, which is the limit", self.file)
 
     def not_labels(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """Which values are neither 0 nor 1, where only these may be."""
