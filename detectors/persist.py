@@ -17,8 +17,9 @@ from detectors.series import SeriesDetector
 from detectors.times import TimeArray, in_ns, span_in_ns
 
 _FACTOR = 3.0
-_FLAGGED_SHARE = 0.0025
-_FLAGGED_ROWS = 5
+_TOO_MANY = 0.02
+_EXTREME = 0.0025
+_FEW_ROWS = 5
 
 
 class Persist(SeriesDetector):
@@ -31,8 +32,8 @@ class Persist(SeriesDetector):
         time stamps.
     c : float or "auto"
         How many interquartile ranges beyond the third quartile of the absolute changes are still normal. "auto" is 3,
-        but more where that would flag over 0.25 % of the training rows (and over 5): a series that is calm by night and
-        restless by day has its quartiles from the night.
+        unless that flags over 2 % of the training rows (and over 5): the quartiles of a series that is mostly calm say
+        nothing of its restless hours, and the limit is then the one that the largest 0.25 % of its changes exceed.
     side : {"both", "positive", "negative"}
         Which changes are flagged.
     agg : {"median", "mean"}
@@ -124,7 +125,7 @@ class Persist(SeriesDetector):
         first, third = quantiles(changes, [0.25, 0.75])
         limit = third + (third - first) * (_FACTOR if self.c == "auto" else self.c)
         if self.c == "auto":
-            limit = max(limit, _exceeded_by_few(changes))
+            limit = _automatic_limit(changes, limit)
         limit = math.inf if math.isnan(limit) else limit  # changes too large for a float
         return (
             -math.inf if self.side == "positive" else -limit,
@@ -147,8 +148,11 @@ class Persist(SeriesDetector):
             raise InvalidState("Persist: a middle is not 0")
 
 
-def _exceeded_by_few(changes: FloatArray) -> float:
-    """The middle between the largest change that "auto" does not flag and the next larger one."""
+def _automatic_limit(changes: FloatArray, limit: float) -> float:
+    """The limit, or a larger one if that many changes beyond it cannot be anomalies."""
     count = int(np.count_nonzero(~np.isnan(changes)))
-    few = max(_FLAGGED_ROWS, int(count * _FLAGGED_SHARE))
-    return quantiles(changes, [(count - few - 0.5) / (count - 1)])[0] if count > few else 0.0
+    if np.count_nonzero(changes > limit) <= max(_FEW_ROWS, count * _TOO_MANY):
+        return limit
+    few = max(_FEW_ROWS, int(count * _EXTREME))
+    # in the middle between the largest change that is not flagged and the next larger one
+    return max(limit, quantiles(changes, [(count - few - 0.5) / (count - 1)])[0])
