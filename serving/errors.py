@@ -22,12 +22,14 @@
             ├── Conflict         409   it is there already
             ├── BodyTooLarge     413   more bytes or rows than the limit
             ├── UnsupportedContent 415 the body is not JSON
+            ├── TooManyTasks     429   as many tasks wait or run as may
             ├── UpstreamFault    502   a microservice answered with an error, or what is no prediction
             ├── UpstreamDown     503   a microservice cannot be reached, or the client has none
             └── UpstreamSlow     504   a microservice did not answer in time
     ├── ComponentError                 a model class cannot be imported, built or served
     ├── DeployError                    a microservice cannot be started, or did not become ready
-    └── CallError                      the proxy cannot be reached, or refused (carries its status)
+    ├── CallError                      the proxy cannot be reached, or refused (carries its status)
+    └── TaskFailed                     a task that was waited for failed or was revoked (carries status and code)
 """
 
 from detectors.errors import InlierError
@@ -170,6 +172,13 @@ class UnsupportedContent(ProxyError):
     reason = "UNSUPPORTED_MEDIA_TYPE"
 
 
+class TooManyTasks(ProxyError):
+    """Too many tasks wait or run."""
+
+    status = 429
+    reason = "TOO_MANY_REQUESTS"
+
+
 class UpstreamFault(ProxyError):
     """A microservice failed."""
 
@@ -201,3 +210,12 @@ class CallError(InlierError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class TaskFailed(InlierError):
+    """The task has failed, or was revoked."""
+
+    def __init__(self, message: str, status: str, reason: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason

@@ -10,10 +10,13 @@ from detectors.errors import InlierError
 
 COMMANDS = {
     "detectors": ("serving.cli.detectors:detectors", "List the detectors there are, and what they can be told."),
+    "keys": ("serving.cli.keys:keys", "Make, list and delete keys for the API."),
     "score": ("serving.cli.score:score", "Score the rows of a file with a trained model."),
     "serve": ("serving.cli.serve:serve", "Answer predictions of one model over HTTP."),
+    "task": ("serving.cli.task:task", "Submit, follow, list and cancel tasks of a running service."),
     "train": ("serving.cli.train:train", "Train a detector and write a model file."),
     "up": ("serving.cli.up:up", "Run the whole service on this machine."),
+    "worker": ("serving.cli.worker:worker", "Run tasks."),
 }
 """Each subcommand's place and its line in ``inlier --help``, so that help imports none of them."""
 

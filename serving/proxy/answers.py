@@ -44,7 +44,7 @@ def _http_error(error: HTTPException) -> Response:
     }.get(status, error.description or error.name)
     response = answer(error_body(error.name.upper().replace(" ", "_"), message), status)
     for name, value in error.get_headers(request.environ):
-        if name == "Allow":
+        if name in ("Allow", "Content-Range"):
             response.headers[name] = value
     return response
 

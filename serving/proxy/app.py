@@ -2,10 +2,23 @@
 
 from flask import Flask
 
-from serving.proxy import answers, clients, gateway, guard, health
+from serving.proxy import (
+    access,
+    anomaly_detection,
+    answers,
+    clients,
+    files,
+    gateway,
+    guard,
+    health,
+    models_api,
+    openapi,
+)
 from serving.proxy.database import Database, sqlite_url
 from serving.proxy.upstream import Upstream
-from serving.settings import GatewaySettings, HomeSettings, ProxySettings
+from serving.settings import GatewaySettings, HomeSettings, ProxySettings, StorageSettings, TaskSettings
+from serving.tasks.application import celery_application
+from training.storage import Storage, open_storage
 
 
 def open_database(home: HomeSettings, settings: ProxySettings) -> Database:
@@ -14,27 +27,48 @@ def open_database(home: HomeSettings, settings: ProxySettings) -> Database:
     return Database(url, pool_size=settings.threads)
 
 
+def storage_url(settings: StorageSettings, home: HomeSettings) -> str:
+    """Return where files are kept: what the settings name, or a folder of the home."""
+    return settings.url or str(home.home.absolute() / "storage")
+
+
 def create_app(
     settings: ProxySettings | None = None,
     gateway_settings: GatewaySettings | None = None,
     database: Database | None = None,
+    home: HomeSettings | None = None,
+    task_settings: TaskSettings | None = None,
+    storage_settings: StorageSettings | None = None,
+    storage: Storage | None = None,
 ) -> Flask:
     """Return the proxy as a WSGI application; the schema must be there (``schema.upgrade``).
 
     Parameters
     ----------
-    settings, gateway_settings : optional
+    settings, gateway_settings, home, task_settings, storage_settings : optional
         From the environment when not given.
     database : Database, optional
         What ``open_database`` gives when not given.
+    storage : Storage, optional
+        What the settings name when not given.
     """
-    settings = settings or ProxySettings()
-    database = database or open_database(HomeSettings(), settings)
+    settings, home = settings or ProxySettings(), home or HomeSettings()
+    task_settings, storage_settings = task_settings or TaskSettings(), storage_settings or StorageSettings()
+    database = database or open_database(home, settings)
+    storage = storage or open_storage(
+        storage_url(storage_settings, home), storage_settings.endpoint_url, storage_settings.region
+    )
     app = Flask("inlier", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     answers.register(app)
     guard.register(app, settings)
+    access.register(app, database, settings)
     app.register_blueprint(health.blueprint(database))
     app.register_blueprint(gateway.blueprint(database, Upstream(gateway_settings or GatewaySettings()), settings))
     app.register_blueprint(clients.blueprint(database))
+    app.register_blueprint(files.blueprint(storage, storage_settings))
+    app.register_blueprint(models_api.blueprint(storage))
+    app.register_blueprint(openapi.blueprint())
+    celery = celery_application(task_settings, home)
+    app.register_blueprint(anomaly_detection.blueprint(database, storage, celery, task_settings))
     return app

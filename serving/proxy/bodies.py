@@ -103,7 +103,7 @@ class Variations(Body):
         return self
 
 
-BodyT = TypeVar("BodyT", bound=Body)
+BodyT = TypeVar("BodyT", bound=BaseModel)
 
 
 def read(kind: type[BodyT], body: object) -> BodyT:

@@ -24,11 +24,10 @@ def check_uuid(text: str) -> str:
 RequestId = Annotated[
     str,
     AfterValidator(check_uuid),
-    Field(
-        description="The `_id` of the task; the same again is the same task.", json_schema_extra={"format": "uuid"}
-    ),
+    Field(description="The `_id` of the task; the same again is the same task.", json_schema_extra={"format": "uuid"}),
 ]
-Path = Annotated[str, Field(max_length=800)]
+MAX_PATH = 800
+Path = Annotated[str, Field(max_length=MAX_PATH)]
 Parameters = Annotated[dict[str, Any], Field(description="The detector's own parameters, by name.")]
 
 
@@ -60,11 +59,13 @@ class TaskBody(BaseModel):
                     f"unknown field {name[:80]!r}; "
                     + (f"the nearest is {near[0]!r}" if near else f"known are {', '.join(known)}")
                 )
-            field = cls.spellings.get(name, name)
             if value is None or value == "":
                 continue
-            if present.setdefault(field, value) != value:
-                raise ValueError(f"{name!r} and {field!r} are two names of one field, and differ")
+            field = cls.spellings.get(name, name)
+            if field in present:
+                both = ", ".join(repr(word) for word, meant in cls.spellings.items() if meant == field)
+                raise ValueError(f"{field!r} and {both} are names of one field: give one of them")
+            present[field] = value
         return present
 
     def content(self) -> dict[str, Any]:
@@ -75,24 +76,48 @@ class TaskBody(BaseModel):
     def json_schema(cls, ref_template: str) -> dict[str, Any]:
         """Return its JSON schema, with both spellings, and with what "" and null mean."""
         schema = cls.model_json_schema(ref_template=ref_template)
-        properties, required = schema["properties"], schema.pop("required")
-        schema["required"] = [name for name in required if name not in cls.spellings.values()]
+        properties, required = schema["properties"], schema["required"]
         for other, name in cls.spellings.items():
             properties[other] = {**properties[name], "description": f"Another name of `{name}`."}
-            if name in required:
-                schema["anyOf"] = [{"required": [name]}, {"required": [other]}]
+        twins = {*cls.spellings, *cls.spellings.values()}
         for name, field in properties.items():
-            properties[name] = _described(field, optional=name not in required and name not in cls.spellings)
+            properties[name] = _described(field, optional=name not in required or name in twins)
+        schema["required"] = [name for name in required if name not in twins]
+        conditions = [*map(_one_of_two, cls.spellings.values(), cls.spellings), *cls.conditions()]
+        if conditions:
+            schema["allOf"] = conditions
         return schema
+
+    @classmethod
+    def conditions(cls) -> list[dict[str, Any]]:
+        """Return what else a body has to satisfy, as JSON schemas."""
+        return []
+
+
+_THERE = {"type": "string", "minLength": 1}
+_ABSENT = {"enum": ["", None]}
+_NOTHING = {"anyOf": [_ABSENT, {"type": "object", "maxProperties": 0}]}
+
+
+def _with(there: str, **more: Any) -> dict[str, Any]:
+    return {"required": [there], "properties": {there: _THERE, **more}}
+
+
+def _one_of_two(name: str, other: str) -> dict[str, Any]:
+    return {"anyOf": [_with(name, **{other: _ABSENT}), _with(other, **{name: _ABSENT})]}
 
 
 def _described(field: dict[str, Any], *, optional: bool) -> dict[str, Any]:
     """Return the schema of a field as documents show it: paths by their pattern, absent ones as "" or null."""
     kinds = [kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null"]
-    kind = {name: value for name, value in kinds[0].items() if name not in ("title", "description", "default")}
-    if kind.get("maxLength") == 800:
-        kind = {"type": "string", "minLength": 1, "pattern": PATH_PATTERN}
-    about = {name: field[name] for name in ("description",) if name in field}
+    kind = {
+        name: value for name, value in kinds[0].items() if name not in ("title", "description", "examples", "default")
+    }
+    if kind.get("maxLength") == MAX_PATH:
+        kind = {"type": "string", "pattern": PATH_PATTERN}
+    if kind.get("type") == "string" and "enum" not in kind:
+        kind["minLength"] = 1
+    about: dict[str, Any] = {name: field[name] for name in ("description", "examples") if name in field}
     if not optional:
         return {**kind, **about}
     return {"anyOf": [kind, {"type": "string", "enum": [""]}, {"type": "null"}], **about}
@@ -103,9 +128,18 @@ class TrainBody(TaskBody):
 
     kind = "train"
 
-    model_name: str = Field(max_length=80, description="A detector, in any case: DBSCAN, iNNE, IQR, Quantile, Persist.")
-    train_feature_file: Path = Field(description="Numbers with a header row; for a series, the first column is Time.")
-    train_label_file: Path | None = Field(default=None, description="One column, 1 = anomaly, a row a feature row.")
+    model_name: str = Field(
+        max_length=80, examples=["iNNE"], description="A detector, in any case: DBSCAN, iNNE, IQR, Quantile, Persist."
+    )
+    train_feature_file: Path = Field(
+        examples=["testprojectid1/testfileid1/cogen_feature"],
+        description="Numbers with a header row; for a series, the first column is Time.",
+    )
+    train_label_file: Path | None = Field(
+        default=None,
+        examples=["testprojectid1/testfileid1/cogen_anomaly"],
+        description="One column, 1 = anomaly, a row a feature row.",
+    )
 
 
 class ValidBody(TaskBody):
@@ -114,9 +148,22 @@ class ValidBody(TaskBody):
     kind = "valid"
     spellings = {"valid_features_file": "valid_feature_file", "valid_labels_file": "valid_label_file"}
 
-    model_path: Path = Field(description="A trained model.")
-    valid_feature_file: Path = Field(description="Numbers with a header row.")
-    valid_label_file: Path = Field(description="One column, 1 = anomaly, a row a feature row.")
+    model_path: Path = Field(
+        examples=["testprojectid1/testfileid1/anomaly_detection/1727161197_dbscan_model.pkl"],
+        description="A trained model.",
+    )
+    valid_feature_file: Path = Field(
+        examples=["testprojectid1/testfileid1/cogen_feature"], description="Numbers with a header row."
+    )
+    valid_label_file: Path = Field(
+        examples=["testprojectid1/testfileid1/cogen_anomaly"],
+        description="One column, 1 = anomaly, a row a feature row.",
+    )
+
+    @classmethod
+    def conditions(cls) -> list[dict[str, Any]]:
+        """Return that a trained model takes no parameters."""
+        return [{"properties": {"parameters": _NOTHING}}]
 
 
 class InferBody(TaskBody):
@@ -125,15 +172,33 @@ class InferBody(TaskBody):
     kind = "infer"
     spellings = {"feature_file": "features_file"}
 
-    detection_type: Literal["univariate", "multivariate"]
+    detection_type: Literal["univariate", "multivariate"] = Field(examples=["multivariate"])
     method_name: str | None = Field(
         default=None, max_length=80, description="iqr, quantile or persist; required if univariate."
     )
     model_path: Path | None = Field(
         default=None,
+        examples=["testprojectid1/testfileid1/anomaly_detection/1728555947_dbscan_model.pkl"],
         description="A trained model; required if multivariate. If univariate and given, that model is used.",
     )
-    features_file: Path = Field(description="Numbers with a header row; if univariate, the first column is Time.")
+    features_file: Path = Field(
+        examples=["testprojectid1/testfileid1/cogen_feature"],
+        description="Numbers with a header row; if univariate, the first column is Time.",
+    )
+
+    @classmethod
+    def conditions(cls) -> list[dict[str, Any]]:
+        """Return what each detection_type requires."""
+        single, several = {"detection_type": {"const": "univariate"}}, {"detection_type": {"const": "multivariate"}}
+        return [
+            {
+                "anyOf": [
+                    _with("method_name", **single, model_path=_ABSENT),
+                    _with("model_path", **single, parameters=_NOTHING),
+                    _with("model_path", **several, method_name=_ABSENT, parameters=_NOTHING),
+                ]
+            }
+        ]
 
     @model_validator(mode="after")
     def _what_is_required(self) -> "InferBody":

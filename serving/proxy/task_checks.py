@@ -1,8 +1,8 @@
 """What can be known of a task before it runs: its files are there, its model is one, its parameters have names."""
 
-import inspect
 from typing import Any
 
+import orjson
 from sklearn.utils._param_validation import InvalidParameterError
 
 from detectors import registry
@@ -11,14 +11,9 @@ from detectors.errors import UnknownDetector
 from serving.errors import NotFound, RequestError, UpstreamDown
 from serving.proxy.task_bodies import InferBody, TaskBody, TrainBody, ValidBody
 from training.artifacts import check_model
-from training.errors import (
-    FileMissing,
-    InvalidPath,
-    ModelFileError,
-    StorageUnavailable,
-    TrainingError,
-)
+from training.errors import FileMissing, InvalidPath, ModelFileError, StorageUnavailable, TrainingError
 from training.storage import Storage
+from training.storage.keys import DATA_SUFFIXES
 from training.train import checked_parameters
 
 CHECKED_BYTES = 4 * 2**20
@@ -105,10 +100,10 @@ def _check_parameters(detector: type[Detector] | None, parameters: dict[str, Any
         raise RequestError(f"parameters: {error}") from None
 
 
-def _check_file(storage: Storage, field: str, path: str) -> str:
+def _check_file(storage: Storage, field: str, path: str, suffixes: tuple[str, ...] = DATA_SUFFIXES) -> str:
     """Return the key of a file that is there and not empty."""
     try:
-        key = storage.resolve(path)
+        key = storage.resolve(path, suffixes)
         if storage.size(key) == 0:
             raise RequestError(f"{field}: {path!r} is an empty file")
     except InvalidPath as error:
@@ -121,12 +116,26 @@ def _check_file(storage: Storage, field: str, path: str) -> str:
 
 
 def _model_detector(storage: Storage, path: str) -> type[Detector]:
-    """Return the detector of a model file that is what its sidecar says."""
-    size = storage.size(_check_file(storage, "model_path", path))
+    """Return the detector of a model file, which must be what its sidecar speaks of."""
+    path = _check_file(storage, "model_path", path, (".pkl",))
+    size = storage.size(path)
     try:
         with storage.open(f"{path}.json") as file:
-            sidecar = file.read(2**20)
+            sidecar = file.read(CHECKED_BYTES)
     except FileMissing:
-        raise RequestError(f"model_path: {path!r} has no {path.rpartition('/')[2]}.json beside it, as models have") from None
-    ...
-    return registry.find("")
+        raise RequestError(f"model_path: {path!r} has no {path.rpartition('/')[2]}.json beside it") from None
+    if size > CHECKED_BYTES:
+        return _detector("model_path", _told_detector(sidecar))
+    with storage.open(path) as file:
+        data = file.read()
+    try:
+        return _detector("model_path", check_model(data, sidecar, name=path)["detector"])
+    except (ModelFileError, KeyError) as error:
+        raise RequestError(f"model_path: {error}") from None
+
+
+def _told_detector(sidecar: bytes) -> str:
+    try:
+        return str(orjson.loads(sidecar)["detector"])
+    except (ValueError, KeyError, TypeError):
+        raise RequestError("model_path: the file beside it is not a model's sidecar") from None

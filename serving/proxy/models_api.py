@@ -1,0 +1,77 @@
+"""Trained models in the storage.
+
+=======  ==================================  =========================================================================
+GET      /anomaly_detection/models           ``{"models": [{"path", "size", "modified", "detector", ...}]}``; ?folder,
+                                             ?limit, ?after
+GET      /anomaly_detection/models/<path>    one of them
+DELETE   /anomaly_detection/models/<path>    the file and what is beside it; 204
+=======  ==================================  =========================================================================
+"""
+
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response
+
+from serving.errors import NotFound
+from serving.proxy import files
+from serving.proxy.answers import answer
+from serving.proxy.requests import parameter, refuse_other_parameters
+from training.errors import FileMissing
+from training.storage import Entry, Storage
+
+MODEL, SIDECAR = ".pkl", ".json"
+MAX_SIDECAR_BYTES = 2**20
+TOLD = ("detector", "trained_at", "versions", "sha256")
+
+
+def show(storage: Storage, entry: Entry) -> dict[str, Any]:
+    """Return what the sidecar of a model tells of it; nothing in the model itself is opened."""
+    with storage.open(entry.key + SIDECAR) as file:
+        try:
+            sidecar = orjson.loads(file.read(MAX_SIDECAR_BYTES))
+        except orjson.JSONDecodeError:
+            sidecar = None
+    told = sidecar if isinstance(sidecar, dict) else {}
+    return {**files.show(entry), **{name: told.get(name) for name in TOLD}}
+
+
+def blueprint(storage: Storage) -> Blueprint:
+    """Return the API of models."""
+    routes = Blueprint("models", __name__, url_prefix="/anomaly_detection/models")
+
+    def find(path: str) -> Entry:
+        try:
+            storage.entry(path + SIDECAR)
+            return storage.entry(path)
+        except FileMissing:
+            raise NotFound(f"there is no model {path[:200]!r}") from None
+
+    @routes.get("", strict_slashes=False)
+    def list_models() -> Response:
+        refuse_other_parameters("folder", "limit", "after")
+        with files.as_answers():
+            folder = parameter("folder", required=False)
+            found = (
+                entry
+                for entry in storage.list(folder or "")
+                if entry.key.endswith(MODEL) and storage.exists(entry.key + SIDECAR)
+            )
+            return answer({"models": [show(storage, entry) for entry in files.listed(found)]})
+
+    @routes.get("/<path:path>")
+    def get_model(path: str) -> Response:
+        refuse_other_parameters()
+        with files.as_answers():
+            return answer(show(storage, find(path)))
+
+    @routes.delete("/<path:path>")
+    def delete_model(path: str) -> Response:
+        refuse_other_parameters()
+        with files.as_answers():
+            find(path)
+            storage.delete(path)
+            storage.delete(path + SIDECAR)
+        return Response(status=204)
+
+    return routes
