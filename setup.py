@@ -73,7 +73,11 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["detectors", "detectors.*", "training", "training.*", "serving", "serving.*"]),
     include_package_data=True,
-    package_data={"serving.microservice": ["seldon.json"], "serving.proxy": ["docs.html", "migrations/script.py.mako"]},
+    package_data={
+        "serving.deploy": ["templates/*.json"],
+        "serving.microservice": ["seldon.json"],
+        "serving.proxy": ["docs.html", "migrations/script.py.mako"],
+    },
     install_requires=[
         "click>=8.0",
         "joblib>=1.3",
