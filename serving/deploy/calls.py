@@ -1,5 +1,6 @@
 """Calling a proxy, as the commands do."""
 
+import os
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -32,6 +33,8 @@ class Proxy:
         """Return status and body of any request."""
         url = self.server + path + (f"?{urlencode(query)}" if query else "")
         headers = {"Content-Type": "application/json"} if body is not None else {}
+        if key := os.environ.get("INLIER_API_KEY"):
+            headers["Authorization"] = f"Bearer {key}"
         try:
             response = self._pool.request(method, url, body=body, headers=headers, redirect=False)
         except (urllib3.exceptions.HTTPError, OSError) as error:

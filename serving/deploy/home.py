@@ -2,14 +2,16 @@
 
 ::
 
-    inlier.db                 clients, keys, variations
+    inlier.db                 clients, keys, variations, tasks
     credentials               keys for the commands, readable by the owner alone
     up.json                   while `inlier up` runs: its address, its process, its supervisor's socket
     up.lock, deploy.lock      held by `inlier up`, and by a start-microservice at work
     supervisord.conf          written anew with every change
     microservices/            one file for each that is declared, ``<name>.<version>.json``
     models/                   the model file of each, ``<name>.<version>/``; those of built-in detectors, ``builtin/``
-    storage/                  files that people put there
+    storage/                  files that people put there, and what tasks make of them
+    broker/                   messages to the worker: which task is next
+    examples                  an empty file, once the examples have been put into the storage
     logs/                     of everything, rotated
 """
 
@@ -56,6 +58,7 @@ class Home:
         self.microservices = self.path / "microservices"
         self.models = self.path / "models"
         self.storage = self.path / "storage"
+        self.examples = self.path / "examples"
         self.logs = self.path / "logs"
         self._state = self.path / "up.json"
 

@@ -30,10 +30,11 @@ Say = Callable[[str], None]
 
 
 def programs(home: Home, settings: DeploySettings, host: str, port: int) -> list[Program]:
-    """Return everything that should run: the proxy and what is declared."""
+    """Return everything that should run: the proxy, a worker for its tasks, and what is declared."""
     arguments = ["--host", host, "--port", str(port)]
     proxy = Program("proxy", "serving.proxy", arguments, settings.stop_seconds)
-    return [proxy, *(each.program(settings.stop_seconds) for each in declarations.read_all(home))]
+    worker = Program("worker", "serving.cli", ["worker", "--examples"], settings.stop_seconds)
+    return [proxy, worker, *(each.program(settings.stop_seconds) for each in declarations.read_all(home))]
 
 
 class ProcessRuntime:

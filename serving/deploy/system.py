@@ -20,11 +20,13 @@ from serving.deploy.process import programs
 from serving.deploy.supervisor import Supervisor, log_tail, spawn, write_config
 from serving.errors import DeployError
 from serving.proxy import store
+from serving.proxy.access import has_keys
 from serving.proxy.app import open_database
 from serving.proxy.database import Database
-from serving.settings import DeploySettings, HomeSettings, ProxySettings
+from serving.settings import DeploySettings, HomeSettings, ProxySettings, StorageSettings
 
 READY_SECONDS = 60
+EXAMPLE_SECONDS = 30
 POLL_SECONDS = 0.1
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -41,18 +43,13 @@ def is_loopback(host: str) -> bool:
 
 def up(home: Home, host: str, port: int, *, insecure: bool, say: Say) -> None:
     """Run the system until SIGINT, SIGTERM or SIGHUP; nothing is left running then."""
-    if not is_loopback(host) and not insecure:
-        raise DeployError(
-            f"{host} can be reached from other machines, and whoever reaches the proxy may do anything: "
-            "say --insecure if that is meant"
-        )
     home.prepare()
     settings = DeploySettings()
     try:
         with home.lock("up.lock", wait=False), _stop_signals() as stopping:
             if not can_listen(host, port):
                 raise DeployError(f"port {port} of {host} is in use; --port or INLIER_PORT takes another")
-            _prepare(home, host, port, settings)
+            _prepare(home, host, port, settings, asks_for_keys=not (is_loopback(host) or insecure))
             if not is_loopback(host):
                 os.environ.setdefault("INLIER_PROXY_ALLOWED_HOSTS", '["*"]')
             _run(home, Running(os.getpid(), host, port, str(home.socket())), stopping, say)
@@ -78,15 +75,28 @@ def _stop_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _prepare(home: Home, host: str, port: int, settings: DeploySettings) -> None:
+def _prepare(home: Home, host: str, port: int, settings: DeploySettings, *, asks_for_keys: bool) -> None:
     database = open_database(HomeSettings(home=home.path), ProxySettings())
     try:
         first_start(database, Credentials(home.credentials))
+        if asks_for_keys:
+            _ask_for_keys(database, host)
         _restore(home, database)
     finally:
         database.close()
     write_config(home, programs(home, settings, host, port))
     home.socket().unlink(missing_ok=True)  # a killed supervisor leaves it
+
+
+def _ask_for_keys(database: Database, host: str) -> None:
+    """Let the proxy ask for keys, if there is one that somebody could have."""
+    with database.browsing() as session:
+        if not has_keys(session):
+            raise DeployError(
+                f"{host} can be reached from other machines, and there are no API keys: make one with "
+                "`inlier keys create NAME --role admin`, or say --insecure to let everybody do everything"
+            )
+    os.environ["INLIER_PROXY_ACCESS"] = "keys"
 
 
 def _restore(home: Home, database: Database) -> None:
@@ -106,7 +116,7 @@ def _restore(home: Home, database: Database) -> None:
 def _run(home: Home, running: Running, stopping: list[int], say: Say) -> None:
     supervisor = spawn(home)
     try:
-        if _wait(home, running, supervisor, stopping):
+        if _wait(home, running, supervisor, stopping) and _wait_for_examples(home, supervisor, stopping):
             home.announce(running)
             say(f"Inlier listens on {running.server} (its files are in {home.path}); Ctrl-C stops it.")
             for version in declarations.read_all(home):
@@ -136,6 +146,19 @@ def _wait(home: Home, running: Running, supervisor: subprocess.Popen[bytes], sto
             time.sleep(POLL_SECONDS)
     lines = "".join(f"\n  {line}" for name in ("supervisord", "proxy") for line in log_tail(home, name))
     raise DeployError(f"the proxy did not start. The end of its log:{lines}")
+
+
+def _wait_for_examples(home: Home, supervisor: subprocess.Popen[bytes], stopping: list[int]) -> bool:
+    """Wait until the worker of a new home has made the examples: what the documentation names should be there.
+
+    Who keeps files elsewhere has none. A worker that cannot make them is no reason to stop; its log says why.
+    """
+    until = time.monotonic() + EXAMPLE_SECONDS
+    while not (home.examples.exists() or StorageSettings().url or stopping or supervisor.poll() is not None):
+        if time.monotonic() > until:
+            break
+        time.sleep(POLL_SECONDS)
+    return not stopping
 
 
 def _stop(running: Running, supervisor: subprocess.Popen[bytes]) -> None:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from serving.errors import Conflict, NotAllowed, NotFound, NotRecognised
 from serving.proxy.bodies import DNS_LABEL, VariationBody
 from serving.proxy.secrets import digest, hint, new_secret
-from serving.proxy.tables import Client, Key, Token, Variation
+from serving.proxy.tables import Client, Key, Token, UtcDateTime, Variation
 
 FIRST_CLIENT = "test"
 
@@ -110,6 +110,11 @@ _BY_KEY = (
     .outerjoin(Variation, Variation.client_id == Client.id)
     .order_by(Variation.id)
 )
+# Made once: building a statement takes as long as running it
+_BY_CONSUMER_KEY = _BY_KEY.where(Key.key_digest == bindparam("digest"))
+_BY_TOKEN = _BY_KEY.join(Token, Token.key_id == Key.id).where(
+    Token.token_digest == bindparam("digest"), Token.expires_at > bindparam("now", type_=UtcDateTime())
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,7 @@ def _routes(rows: Sequence[Any]) -> tuple[str, list[Route]]:
 
 def routes_by_key(connection: Connection, consumer_key: str) -> tuple[str, list[Route]]:
     """Return the client's name and its variations for a key of scope ``js``."""
-    rows = connection.execute(_BY_KEY.where(Key.key_digest == digest(consumer_key))).all()
+    rows = connection.execute(_BY_CONSUMER_KEY, {"digest": digest(consumer_key)}).all()
     if not rows:
         raise NotRecognised("the consumer_key is not known")
     if rows[0][0] != "js":
@@ -140,10 +145,7 @@ def routes_by_key(connection: Connection, consumer_key: str) -> tuple[str, list[
 
 def routes_by_token(connection: Connection, oauth_token: str) -> tuple[str, list[Route]]:
     """Return the client's name and its variations for a token that has not expired."""
-    query = _BY_KEY.join(Token, Token.key_id == Key.id).where(
-        Token.token_digest == digest(oauth_token), Token.expires_at > datetime.now(UTC)
-    )
-    rows = connection.execute(query).all()
+    rows = connection.execute(_BY_TOKEN, {"digest": digest(oauth_token), "now": datetime.now(UTC)}).all()
     if not rows:
         raise NotRecognised("the oauth_token is not known or has expired; /token gives a new one")
     return _routes(rows)
