@@ -96,6 +96,21 @@ class Detector(OutlierMixin, BaseEstimator):
             For rows of another width, or not finite numbers.
         """
 
+    def training_scores(self, X: npt.ArrayLike) -> FloatArray:
+        """What `anomaly_score` says of the rows it was fitted on, sooner where fitting has found some of it out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            The very rows given to `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), float64
+            The same bits.
+        """
+        return self.anomaly_score(X)
+
     @abstractmethod
     def feature_contributions(self, X: npt.ArrayLike) -> FloatArray:
         """How much each feature did to the score of each row.

@@ -174,13 +174,20 @@ class DBSCAN(RowDetector):
         indices = self.core_sample_indices_
         if (np.diff(indices) <= 0).any() or (self.labels_[indices] < 0).any():
             raise InvalidState("core_sample_indices_ are not the numbers of core samples")
-        self._cores = kdtree.build(self.components_, self.metric) if indices.size else None
+        self._cores = None
+
+    def _tree(self) -> kdtree.Tree | None:
+        """The tree of core samples; after reading a file, built when it is first asked for."""
+        if self._cores is None and self.core_sample_indices_.size:
+            self._cores = kdtree.build(self.components_, self.metric)
+        return self._cores
 
     def _nearest(self, X: FloatArray) -> tuple[FloatArray, IntArray]:
         """Distances to the nearest core sample, above `eps_` iff beyond it, and which it is (-1 if there is none)."""
-        if self._cores is None:
+        cores = self._tree()
+        if cores is None:
             return np.full(X.shape[0], np.inf), np.full(X.shape[0], -1)
-        reduced, nearest = kdtree.nearest(self._cores, X)
+        reduced, nearest = kdtree.nearest(cores, X)
         distances = kdtree.distances(reduced, self.metric)
         limit = self.eps_ * self.eps_ if self.metric == "euclidean" else self.eps_
         # The verdict compares reduced distances, as fitting does; their root must not contradict it.
@@ -202,6 +209,34 @@ class DBSCAN(RowDetector):
             In [0, 1]: 0 for a core sample, at most 0.5 within `eps_` of one, 1 where there is none at all.
         """
         return limit_scores(self._nearest(self._rows(X))[0], self.eps_)
+
+    def training_scores(self, X: npt.ArrayLike) -> FloatArray:
+        """What `anomaly_score` says of the rows it was fitted on: core samples score 0, only the others are looked up.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            The very rows given to `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), float64
+            The same bits.
+
+        Raises
+        ------
+        ValueError
+            For another number of rows.
+        """
+        rows = self._rows(X)
+        if rows.shape[0] != self.labels_.shape[0]:
+            raise ValueError(f"DBSCAN was fitted on {self.labels_.shape[0]} rows, these are {rows.shape[0]}")
+        scores = np.zeros(rows.shape[0])
+        others = np.ones(rows.shape[0], bool)
+        others[self.core_sample_indices_] = False
+        if others.any():
+            scores[others] = self.anomaly_score(rows[others])
+        return scores
 
     def assign(self, X: npt.ArrayLike) -> IntArray:
         """The cluster each row belongs to: that of its nearest core sample.
@@ -237,7 +272,7 @@ class DBSCAN(RowDetector):
             the features that differ most share it.
         """
         rows = self._rows(X)
-        if self._cores is None:
+        if not self.core_sample_indices_.size:
             return np.zeros(rows.shape)
         nearest = self._nearest(rows)[1]
         differences = np.abs(0.5 * rows - 0.5 * self.components_[nearest])  # halves cannot overflow

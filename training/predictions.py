@@ -72,7 +72,9 @@ def anomaly_scores(detector: Detector, features: Features, rows: npt.NDArray[np.
     return detector.anomaly_score(features.values if rows is None else features.values[rows])
 
 
-def predict(model: Model, features: Features, history: Literal["fitted"] | None = None) -> Predictions:
+def predict(
+    model: Model, features: Features, history: Literal["fitted"] | None = None, *, of_training: bool = False
+) -> Predictions:
     """Score rows and judge them.
 
     Parameters
@@ -83,6 +85,8 @@ def predict(model: Model, features: Features, history: Literal["fitted"] | None 
         Columns in any order.
     history : {"fitted"}, optional
         For series: put the end of the training series before the first row.
+    of_training : bool
+        Whether they are the very rows it was trained on, which some detectors score sooner.
 
     Returns
     -------
@@ -100,7 +104,8 @@ def predict(model: Model, features: Features, history: Literal["fitted"] | None 
     try:
         if model.kind == "univariate":
             return _predict_series(model, values, features.times, history)
-        scores = model.detector.anomaly_score(values)
+        detector = model.detector
+        scores = detector.training_scores(values) if of_training else detector.anomaly_score(values)
     except ValueError as error:  # scikit-learn's word for wrong rows
         raise DataError(str(error), features.source) from error
     return Predictions(scores, (scores > model.threshold).astype(np.int64), model.threshold)

@@ -244,3 +244,13 @@ def test_damaged_state_is_refused(name, value):
 def test_parameters_out_of_range_are_named(parameters):
     with pytest.raises(ValueError, match=next(iter(parameters))):
         DBSCAN(**parameters).fit([[0.0], [1.0]])
+
+
+def test_training_rows_score_the_same_either_way() -> None:
+    rows = np.random.default_rng(5).normal(size=(2_000, 3))
+    rows[10] = rows[11]
+    for detector in (DBSCAN(eps=0.3), DBSCAN(eps=1e-9), DBSCAN(eps=100.0), DBSCAN()):
+        detector.fit(rows)
+        assert (detector.training_scores(rows) == detector.anomaly_score(rows)).all()
+    with pytest.raises(ValueError, match="2000 rows, these are 5"):
+        detector.training_scores(rows[:5])

@@ -50,7 +50,9 @@ def train(request: TrainRequest, job: Job) -> Outcome:
         labels = None if labels_key is None else labels_of(job, labels_key, features)
         progress = steps.between(0.1, 0.7)
         model = train_model(detector.__name__, features, labels, request.parameters, job.seed, progress)
-        result, _ = _judge(outputs, steps, model, features, labels, None, charts=request.save_charts)
+        steps.at(0.7, f"scoring {len(features):,} rows")
+        predictions = predict(model, features, of_training=True)
+        result = _write(outputs, steps, model, features, predictions, labels, None, charts=request.save_charts)
         steps.at(0.95, "writing the model")
         model_path = _stage_model(outputs, model, job)
         steps.at(1.0, "done")
@@ -85,7 +87,9 @@ def validate(request: ValidateRequest, job: Job) -> Outcome:
         features = _features_for(model, job, features_key)
         labels = labels_of(job, labels_key, features)
         history = _history(features)
-        result, predictions = _judge(outputs, steps, model, features, labels, history, charts=request.save_charts)
+        steps.at(0.5, f"scoring {len(features):,} rows")
+        predictions = predict(model, features, history)
+        result = _write(outputs, steps, model, features, predictions, labels, history, charts=request.save_charts)
         metrics = evaluate(labels, predictions.scores, predictions.threshold)
         steps.at(1.0, "done")
         return outputs.outcome(replace(result, metrics=metrics))
@@ -122,7 +126,9 @@ def infer(request: InferRequest, job: Job) -> Outcome:
         model, features = _of_its_own(request, job, features_key, steps)
         history = None
     with Outputs(job, features_key, model.detector_name) as outputs:
-        result, _ = _judge(outputs, steps, model, features, None, history, charts=request.save_charts)
+        steps.at(0.5, f"scoring {len(features):,} rows")
+        predictions = predict(model, features, history)
+        result = _write(outputs, steps, model, features, predictions, None, history, charts=request.save_charts)
         steps.at(1.0, "done")
         return outputs.outcome(result)
 
@@ -144,7 +150,7 @@ def _of_its_own(request: InferRequest, job: Job, features_key: str, steps: Steps
     detector = registry.find(request.method)
     _check_kind(request, detector.title, detector.kind)
     features = features_of(job, features_key, series=True, time="required")
-    progress = steps.between(0.1, 0.5)
+    progress = steps.between(0.1, 0.4)
     return train_model(detector.__name__, features, None, request.parameters, job.seed, progress), features
 
 
@@ -163,19 +169,18 @@ def _history(features: Features) -> Literal["fitted"] | None:
     return None if features.times is None else "fitted"
 
 
-def _judge(
+def _write(
     outputs: Outputs,
     steps: Steps,
     model: Model,
     features: Features,
+    predictions: Predictions,
     labels: Labels,
     history: Literal["fitted"] | None,
     *,
     charts: bool,
-) -> tuple[Result, Predictions]:
-    """Score, write and draw; of the job's time, what is between 0.7 and 0.95."""
-    steps.at(0.7, f"scoring {len(features):,} rows")
-    predictions = predict(model, features, history)
+) -> Result:
+    """Write the predictions and draw them; of the job's time, what is between 0.8 and 0.95."""
     steps.at(0.8, "writing predictions")
     file = outputs.stage("predictions.csv")
     write_csv(file.stream, predictions, features)
@@ -183,7 +188,7 @@ def _judge(
     if charts:
         steps.at(0.85, "drawing charts")
         page, picture = draw(outputs, model, features, predictions, labels, history)
-    result = Result(
+    return Result(
         predictions_label_file=file.key,
         parameters=model.parameters,
         detector=model.detector_name,
@@ -194,7 +199,6 @@ def _judge(
         predictions_charts_file=page,
         predictions_charts_image=picture,
     )
-    return result, predictions
 
 
 def _without_verdict(predictions: Predictions) -> int:
