@@ -109,3 +109,36 @@ def limit_scores(distances: FloatArray, limit: float) -> FloatArray:
     array([0.  , 0.5 , 0.75, 1.  ])
     """
     return band_scores(distances, -math.inf, 0.0, limit)
+
+
+def excess_shares(scores: FloatArray) -> FloatArray:
+    """How much each of several scores of a row did to the largest of them.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n, d), float64
+        As `band_scores` gives them.
+
+    Returns
+    -------
+    ndarray of shape (n, d), float64
+        Shares of what is beyond the limits, as multiples of these; in a row within all limits, of the distances from
+        the middle; all 0 where there is none.
+
+    Examples
+    --------
+    >>> excess_shares(np.array([[0.75, 0.6], [0.5, 0.0], [0.0, 0.0]]))
+    array([[0.8, 0.2],
+           [1. , 0. ],
+           [0. , 0. ]])
+    """
+    with np.errstate(divide="ignore"):
+        multiples = scores / (1.0 - scores)
+    flagged = (scores > THRESHOLD).any(axis=1, keepdims=True)
+    parts = np.where(flagged, np.maximum(multiples - 1.0, 0.0), multiples)
+    endless = np.isinf(parts)
+    parts = np.where(endless.any(axis=1, keepdims=True), endless, parts)
+    largest = parts.max(axis=1, keepdims=True)
+    parts = parts / np.where(largest > 0.0, largest, 1.0)  # so that the sum cannot overflow
+    shares: FloatArray = parts / np.maximum(parts.sum(axis=1, keepdims=True), 1.0)
+    return shares

@@ -20,6 +20,7 @@ _FACTOR = 3.0
 _TOO_MANY = 0.02
 _EXTREME = 0.0025
 _FEW_ROWS = 5
+_LONGEST = 2**62  # what kernels count with
 
 
 class Persist(SeriesDetector):
@@ -62,11 +63,11 @@ class Persist(SeriesDetector):
     window_ns_: int
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "window": [Interval(Integral, 1, None, closed="left"), str],
+        "window": [Interval(Integral, 1, _LONGEST, closed="both"), str],
         "c": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "side": [StrOptions({"both", "positive", "negative"})],
         "agg": [StrOptions({"median", "mean"})],
-        "min_periods": [Interval(Integral, 1, None, closed="left"), None],
+        "min_periods": [Interval(Integral, 1, _LONGEST, closed="both"), None],
     }
 
     _state_schema: ClassVar[Mapping[str, state.Array | state.Scalar]] = {
@@ -99,7 +100,7 @@ class Persist(SeriesDetector):
             return 0, span_in_ns(self.window)
         if self.min_periods is not None and self.min_periods > self.window:
             raise ValueError(f"Persist: min_periods = {self.min_periods} is more than the window of {self.window}")
-        return min(int(self.window), np.iinfo(np.int64).max), 0
+        return int(self.window), 0
 
     def _prepare(self) -> None:
         self.window_rows_, self.window_ns_ = self._window()

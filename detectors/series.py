@@ -6,7 +6,6 @@ from the training series, how far from it a row may be (`SeriesDetector._band`);
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -16,9 +15,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from detectors import state
 from detectors.base import Detector, FloatArray, IntArray
 from detectors.errors import InvalidState
-from detectors.limits import THRESHOLD, band_scores, outside_band
+from detectors.limits import THRESHOLD, band_scores, excess_shares, outside_band
+from detectors.ordered import Series, in_time_order, preceded
 from detectors.quantiles import has_number
-from detectors.times import Order, TimeArray, in_ns, time_order, times_of
+from detectors.times import TimeArray, in_ns
 
 History = Literal["fitted"] | None
 BoolArray = npt.NDArray[np.bool_]
@@ -35,24 +35,6 @@ class Limits(NamedTuple):
     low: FloatArray
     mid: FloatArray
     high: FloatArray
-
-
-@dataclass(frozen=True)
-class _Series:
-    """Rows in time order, one a stamp; the first `earlier` of them are history."""
-
-    values: FloatArray
-    stamps: TimeArray | None
-    order: Order | None = None
-    earlier: int = 0
-
-    def column(self, index: int) -> FloatArray:
-        return np.ascontiguousarray(self.values[:, index])
-
-    def answer(self, ordered: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """What was found for the rows in time order, for the rows as they were given."""
-        current = ordered[self.earlier :]
-        return current if self.order is None else current[self.order.place]
 
 
 class SeriesDetector(Detector):
@@ -130,14 +112,14 @@ class SeriesDetector(Detector):
         """
         self._validate_params()
         self._prepare()
-        series = self._ordered(self._checked(X, reset=True), X, times)
+        series = in_time_order(self._checked(X, reset=True), X, times)
         bands = [self._band_of(series, column) for column in range(self.n_features_in_)]
         self.low_, self.mid_, self.high_ = (np.array(limits, dtype=np.float64) for limits in zip(*bands, strict=True))
         self._keep_tail(series)
         self.threshold_ = THRESHOLD
         return self
 
-    def _band_of(self, series: _Series, column: int) -> tuple[float, float, float]:
+    def _band_of(self, series: Series, column: int) -> tuple[float, float, float]:
         deviations = self._deviations(series, column)
         if not has_number(deviations):
             names = getattr(self, "feature_names_in_", None)
@@ -148,7 +130,7 @@ class SeriesDetector(Detector):
             )
         return self._band(deviations)
 
-    def _keep_tail(self, series: _Series) -> None:
+    def _keep_tail(self, series: Series) -> None:
         start = self._tail_start(series.stamps, len(series.values))
         self.tail_ = series.values[start:].copy()
         self.tail_times_ = in_ns(_NO_STAMPS if series.stamps is None else series.stamps[start:])
@@ -174,7 +156,7 @@ class SeriesDetector(Detector):
             For rows that are not later than the tail.
         """
         series = self._series(X, times, "fitted")
-        if series.earlier < len(self.tail_):
+        if series.n_earlier < len(self.tail_):
             raise ValueError(f"{type(self).__name__}: rows to remember must be later than those known so far")
         self._keep_tail(series)
         return self
@@ -327,15 +309,7 @@ class SeriesDetector(Detector):
             A row within all limits shares out its distances from the middle instead; one without any is all 0.
         """
         scores = np.nan_to_num(self.column_scores(X, times=times, history=history))
-        with np.errstate(divide="ignore"):
-            multiples = scores / (1.0 - scores)
-        beyond = np.where((scores > THRESHOLD).any(axis=1, keepdims=True), np.maximum(multiples - 1.0, 0.0), multiples)
-        endless = np.isinf(beyond)
-        parts = np.where(endless.any(axis=1, keepdims=True), endless, beyond)
-        largest = parts.max(axis=1, keepdims=True)
-        parts = parts / np.where(largest > 0.0, largest, 1.0)  # so that the sum cannot overflow
-        shares: FloatArray = parts / np.maximum(parts.sum(axis=1, keepdims=True), 1.0)
-        return shares
+        return excess_shares(scores)
 
     def limits(self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None, history: History = None) -> Limits:
         """Between which values a row is normal.
@@ -359,7 +333,7 @@ class SeriesDetector(Detector):
         given = series.answer(expected)
         return Limits(given + self.low_, given + self.mid_, given + self.high_)
 
-    def _deviations(self, series: _Series, column: int) -> FloatArray:
+    def _deviations(self, series: Series, column: int) -> FloatArray:
         values = series.column(column)
         expected = self._expected(values, series.stamps)
         if expected is None:
@@ -367,41 +341,23 @@ class SeriesDetector(Detector):
         with np.errstate(over="ignore"):
             return np.subtract(values, expected, out=expected)
 
-    def _scores(self, series: _Series, column: int) -> FloatArray:
+    def _scores(self, series: Series, column: int) -> FloatArray:
         return self._scored(self._deviations(series, column), column)
 
     def _scored(self, deviations: FloatArray, column: int) -> FloatArray:
         return band_scores(deviations, self.low_[column], self.mid_[column], self.high_[column])
 
-    def _verdicts(self, series: _Series) -> IntArray:
+    def _verdicts(self, series: Series) -> IntArray:
         verdicts = np.ones(len(series.values), np.int64)
         for column in range(self.n_features_in_):
             outside_band(self._deviations(series, column), self.low_[column], self.high_[column], verdicts)
         return series.answer(verdicts)
 
-    def _series(self, X: npt.ArrayLike, times: npt.ArrayLike | None, history: History) -> _Series:
+    def _series(self, X: npt.ArrayLike, times: npt.ArrayLike | None, history: History) -> Series:
         if history not in (None, "fitted"):
             raise ValueError(f"history is None or 'fitted', not {history!r}")
-        series = self._ordered(self._checked(X, reset=False), X, times)
-        return series if history is None else self._after_tail(series)
-
-    def _ordered(self, rows: FloatArray, X: Any, times: Any) -> _Series:
-        stamps = times_of(X, times, len(rows))
-        order = None if stamps is None else time_order(stamps)
-        if stamps is None or order is None:
-            return _Series(rows, stamps)
-        return _Series(rows[order.kept], stamps[order.kept], order)
-
-    def _after_tail(self, series: _Series) -> _Series:
-        tail, stamps = self.tail_, series.stamps
-        if stamps is not None and len(self.tail_times_):
-            counted = in_ns(stamps)
-            older = int(np.searchsorted(self.tail_times_, counted[0]))
-            tail = tail[:older]
-            stamps = np.concatenate([self.tail_times_[:older], counted]).view("datetime64[ns]")
-        elif len(tail):
-            stamps = None  # only one of the two has times: their rows are in order, tail first
-        return _Series(np.concatenate([tail, series.values]), stamps, series.order, len(tail))
+        series = in_time_order(self._checked(X, reset=False), X, times)
+        return series if history is None else preceded(series, self.tail_, self.tail_times_)
 
     def _checked(self, X: Any, *, reset: bool) -> FloatArray:
         # scikit-learn's validation takes longer than a row's score; what it would pass unchanged need not go through it
