@@ -27,6 +27,7 @@
             ├── UpstreamDown     503   a microservice cannot be reached, or the client has none
             └── UpstreamSlow     504   a microservice did not answer in time
     ├── ComponentError                 a model class cannot be imported, built or served
+    ├── SettingsError                  a setting of the environment has a wrong value
     ├── DeployError                    a microservice cannot be started, or did not become ready
     ├── CallError                      the proxy cannot be reached, or refused (carries its status)
     └── TaskFailed                     a task that was waited for failed or was revoked (carries status and code)
@@ -198,6 +199,10 @@ class UpstreamSlow(ProxyError):
 
     status = 504
     reason = "GATEWAY_TIMEOUT"
+
+
+class SettingsError(InlierError):
+    """A setting is wrong."""
 
 
 class DeployError(InlierError):

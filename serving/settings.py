@@ -5,10 +5,13 @@ Names are ``INLIER_`` and the field's; where Seldon Core has a name of its own f
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as PydanticSettingsError
+
+from serving.errors import SettingsError
 
 
 def _either(ours: str, seldon: str) -> AliasChoices:
@@ -36,7 +39,7 @@ def explain(error: ValidationError, settings: type[BaseSettings]) -> str:
         alias = facts.validation_alias
         names = [str(name) for name in alias.choices] if isinstance(alias, AliasChoices) else [field]
         if given in names:
-            prefixed = [*names, f"INLIER_{field.upper()}"]
+            prefixed = [*names, f"{settings.model_config.get('env_prefix', '')}{field}".upper()]
             given = next((name for name in prefixed if name.upper() == name and name in os.environ), given)
     return f"{given}: {first['msg']} (it is {first['input']!r})"
 
@@ -147,7 +150,18 @@ class MicroserviceSettings(BaseSettings):
     )
 
 
-class HomeSettings(BaseSettings):
+class Settings(BaseSettings):
+    """Settings whose wrong values are an error of ours, one line that names the variable."""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except (ValidationError, PydanticSettingsError) as error:
+            wrong = explain(error, type(self)) if isinstance(error, ValidationError) else f"{error}: it should be JSON"
+            raise SettingsError(wrong) from None
+
+
+class HomeSettings(Settings):
     """Where Inlier keeps its state on this machine, and where its proxy listens."""
 
     model_config = SettingsConfigDict(env_prefix="INLIER_", env_ignore_empty=True, extra="ignore")
@@ -158,7 +172,7 @@ class HomeSettings(BaseSettings):
     server: str = Field(default="", description="The proxy that the commands talk to; without it, the one of the home.")
 
 
-class ProxySettings(BaseSettings):
+class ProxySettings(Settings):
     """The proxy: its database, its processes, what it lets in."""
 
     model_config = SettingsConfigDict(
@@ -185,7 +199,7 @@ class ProxySettings(BaseSettings):
     )
 
 
-class GatewaySettings(BaseSettings):
+class GatewaySettings(Settings):
     """How the gateway calls the microservices."""
 
     model_config = SettingsConfigDict(env_prefix="INLIER_GATEWAY_", env_ignore_empty=True, extra="ignore")
@@ -197,7 +211,7 @@ class GatewaySettings(BaseSettings):
     )
 
 
-class DeploySettings(BaseSettings):
+class DeploySettings(Settings):
     """What `start-microservice` runs."""
 
     model_config = SettingsConfigDict(env_prefix="INLIER_DEPLOY_", env_ignore_empty=True, extra="ignore")
@@ -217,7 +231,7 @@ class DeploySettings(BaseSettings):
     stop_seconds: int = Field(default=10, ge=1, description="How long a stopping program may take to end its requests.")
 
 
-class StorageSettings(BaseSettings):
+class StorageSettings(Settings):
     """Where feature files, models and predictions are kept."""
 
     model_config = SettingsConfigDict(env_prefix="INLIER_STORAGE_", env_ignore_empty=True, extra="ignore")
@@ -230,7 +244,7 @@ class StorageSettings(BaseSettings):
     max_file_bytes: int = Field(default=2 * 2**30, ge=1, description="Larger uploads are answered with 413.")
 
 
-class TaskSettings(BaseSettings):
+class TaskSettings(Settings):
     """Training, validation and inference: how tasks reach a worker, and what one may use."""
 
     model_config = SettingsConfigDict(env_prefix="INLIER_TASK_", env_ignore_empty=True, extra="ignore")

@@ -6,10 +6,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from types import FrameType
 
 import urllib3
+from alembic.util import CommandError
+from sqlalchemy.exc import SQLAlchemyError
 
 from serving.deploy import declared as declarations
 from serving.deploy.credentials import Credentials
@@ -76,14 +78,16 @@ def _stop_signals() -> Iterator[list[int]]:
 
 
 def _prepare(home: Home, host: str, port: int, settings: DeploySettings, *, asks_for_keys: bool) -> None:
-    database = open_database(HomeSettings(home=home.path), ProxySettings())
     try:
-        first_start(database, Credentials(home.credentials))
-        if asks_for_keys:
-            _ask_for_keys(database, host)
-        _restore(home, database)
-    finally:
-        database.close()
+        database = open_database(HomeSettings(home=home.path), ProxySettings())
+        with closing(database):
+            first_start(database, Credentials(home.credentials))
+            if asks_for_keys:
+                _ask_for_keys(database, host)
+            _restore(home, database)
+    except (SQLAlchemyError, CommandError) as error:
+        why = str(error).splitlines()[0]
+        raise DeployError(f"the database cannot be used: {why} (INLIER_DATABASE_URL, or {home.path})") from error
     write_config(home, programs(home, settings, host, port))
     home.socket().unlink(missing_ok=True)  # a killed supervisor leaves it
 

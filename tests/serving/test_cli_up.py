@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from serving.cli import main
+from serving.deploy.declared import free_port
 from serving.deploy.home import Home
 from serving.deploy.system import is_loopback
 
@@ -53,3 +54,29 @@ def test_another_one_on_the_same_home(tmp_path):
         done = up("--home", str(home.path))
     assert done.exit_code == 2
     assert done.output == f"error: another `inlier up` runs in {home.path}\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("INLIER_PORT", "abc", "INLIER_PORT: "),
+        ("INLIER_PROXY_ALLOWED_HOSTS", "xx", "allowed_hosts"),
+        ("INLIER_DEPLOY_STOP_SECONDS", "-1", "INLIER_DEPLOY_STOP_SECONDS: "),
+        ("INLIER_DATABASE_URL", "foo", "the database cannot be used"),
+        ("INLIER_DATABASE_URL", "sqlite:////nowhere/x.db", "unable to open database file"),
+    ],
+)
+def test_wrong_settings_are_one_line(tmp_path, monkeypatch, variable, value, message):
+    monkeypatch.setenv(variable, value)
+    done = up("--home", str(tmp_path / "home"), *(() if variable == "INLIER_PORT" else ("--port", str(free_port()))))
+    assert done.exit_code == 2
+    assert message in done.output
+    assert len(done.output.splitlines()) == 1
+
+
+def test_a_file_that_is_no_database(tmp_path):
+    (tmp_path / "inlier.db").write_text("this is no database, and long enough to be told from one")
+    done = up("--home", str(tmp_path), "--port", str(free_port()))
+    assert done.exit_code == 2
+    assert "file is not a database" in done.output
+    assert len(done.output.splitlines()) == 1
