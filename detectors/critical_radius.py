@@ -23,7 +23,7 @@ FloatArray = npt.NDArray[np.float64]
 _GAP = 1e-12
 """Radii nearer to each other than this, relatively, are taken for the same: their difference may be rounding."""
 
-_SMALLEST = float(np.sqrt(np.finfo(np.float64).tiny))
+SMALLEST_RADIUS = float(np.sqrt(np.finfo(np.float64).tiny))
 """The smallest radius whose square is a normal number: what is left where all rows coincide."""
 
 
@@ -80,7 +80,7 @@ def boundaries(radii: FloatArray) -> FloatArray:
     values = np.unique(np.concatenate([[0.0], radii[np.isfinite(radii)]]))
     lower, upper = values[:-1], values[1:]
     middle = lower + 0.5 * (upper - lower)
-    proper: FloatArray = middle[(upper - lower > _GAP * upper) & (middle >= _SMALLEST)]
+    proper: FloatArray = middle[(upper - lower > _GAP * upper) & (middle >= SMALLEST_RADIUS)]
     return proper
 
 
@@ -99,8 +99,10 @@ def choose_radius(radii: FloatArray, contamination: float | str) -> float:
     float
         Positive; halfway between two distinct critical radii where any row is left as noise.
     """
-    if not np.isfinite(radii).all() or radii.max() < _SMALLEST:  # fewer rows than min_samples, or all rows coincide
-        return _SMALLEST
+    if (
+        not np.isfinite(radii).all() or radii.max() < SMALLEST_RADIUS
+    ):  # fewer rows than min_samples, or all rows coincide
+        return SMALLEST_RADIUS
     limit = (
         auto_threshold(radii, bounded=False)
         if contamination == "auto"
@@ -110,4 +112,4 @@ def choose_radius(radii: FloatArray, contamination: float | str) -> float:
     if above.size == 0:
         return max(limit, float(radii.max()) * (1.0 + _GAP))
     lower, upper = float(radii[radii <= limit].max()), float(above.min())
-    return max(lower + 0.5 * (upper - lower), _SMALLEST)
+    return max(lower + 0.5 * (upper - lower), SMALLEST_RADIUS)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from detectors.registry import DETECTORS
+from detectors.scaling import Scaled
 from training import files
 from training.errors import ModelDamaged, ModelFileError, ModelNotFound, ModelUntrusted
 from training.model import Model
@@ -33,7 +34,7 @@ MAX_MODEL_BYTES = 4 * 2**30
 
 _MAX_SIDECAR_BYTES = 1 << 20
 _SIDECAR_FORMAT = "inlier-model/1"
-_ADMITTED: tuple[type, ...] = (Model, *DETECTORS.values())
+_ADMITTED: tuple[type, ...] = (Model, Scaled, *DETECTORS.values())
 _CLASSES = {(admitted.__module__, admitted.__qualname__): admitted for admitted in _ADMITTED}
 
 

@@ -16,6 +16,7 @@ from detectors import state
 from detectors.base import Detector
 from detectors.errors import InvalidState, UnknownFeatures
 from detectors.registry import DETECTORS
+from detectors.scaling import Scaled
 from training.histograms import Histogram
 
 FORMAT = 1
@@ -114,7 +115,7 @@ class Model:
     @property
     def title(self) -> str:
         """The detector's name as people know it."""
-        return type(self.detector).title
+        return DETECTORS[self.detector_name].title
 
     @property
     def kind(self) -> str:
@@ -266,10 +267,11 @@ def _more(names: Sequence[str]) -> str:
 def _checked_detector(detector: Any, name: str) -> Detector:
     if name not in DETECTORS:
         raise InvalidState(f"there is no detector {name!r}")
-    if type(detector) is not DETECTORS[name]:
-        raise InvalidState(f"it holds a {type(detector).__name__} where {name} should be")
-    if "threshold_" not in vars(detector):
-        raise InvalidState("its detector has not been fitted")
+    if not isinstance(detector, Detector) or "threshold_" not in vars(detector):
+        raise InvalidState("its detector is none, or has not been fitted")
+    inner = detector.detector_ if type(detector) is Scaled else detector
+    if type(inner) is not DETECTORS[name]:
+        raise InvalidState(f"it holds a {type(inner).__name__} where {name} should be")
     return detector
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from detectors import registry
 from detectors.base import Detector
+from detectors.scaling import Scaled
 from training.defaults import training_parameters
 from training.errors import TrainingError
 from training.features import Features
@@ -18,6 +19,8 @@ from training.histograms import Histogram
 from training.metrics import evaluate
 from training.model import Model
 from training.predictions import anomaly_scores
+from training.search import can_search
+from training.search import search as best_of
 
 Progress = Callable[[float, str], None]
 """Called with the share that is done, 0 to 1, and what is being done now."""
@@ -33,8 +36,10 @@ def train(
     parameters: Mapping[str, Any] | None = None,
     seed: int | None = None,
     progress: Progress | None = None,
+    stopped: Callable[[], bool] | None = None,
+    search: bool | None = None,
 ) -> Model:
-    """Train a detector.
+    """Train a detector: with labels the one whose verdicts agree best with them, without by `training.defaults`.
 
     Parameters
     ----------
@@ -45,16 +50,22 @@ def train(
     labels : ndarray of int64, optional
         1 = anomaly, as many as rows. The model's metrics are computed from them.
     parameters : mapping, optional
-        The detector's own; they go over those of `training.defaults`.
+        The detector's own; they go over those of `training.defaults`, and are not searched.
     seed : int, optional
         What random numbers are drawn from, for a detector that draws any.
     progress : callable, optional
         Called with the share that is done and what is being done.
+    stopped : callable, optional
+        Asked between a search's candidates whether to stop.
+    search : bool, optional
+        Whether labels choose parameters, scaling and threshold (`training.search`). By default they do unless
+        parameters are given.
 
     Returns
     -------
     Model
-        The trained model.
+        The trained model. After a search its metrics have ``search``: every candidate's F1, in sample and
+        cross-validated.
 
     Raises
     ------
@@ -62,12 +73,14 @@ def train(
         If there is no such detector.
     TrainingError
         For unknown parameters or wrong values, and for rows it cannot learn from.
+    JobStopped
+        If `stopped` said so.
 
     Examples
     --------
     >>> from training.synthetic import clusters
     >>> features, labels = clusters(seed=7)
-    >>> model = train("inne", features, labels, seed=7)
+    >>> model = train("inne", features, labels, seed=7, search=False)
     >>> model.title, model.n_rows, model.metrics["roc_auc"]
     ('iNNE', 3005, 1.0)
     """
@@ -75,13 +88,23 @@ def train(
     made_of = registry.find(detector)
     name = made_of.__name__.lower()
     _check_labels(features, labels)
-    estimator = made_of(**checked_parameters(made_of, training_parameters(name) | dict(parameters or {}), seed))
-    report(0.0, f"fitting {made_of.title} on {len(features)} rows")
-    fit(estimator, features)
+    given = checked_parameters(made_of, dict(parameters or {}), seed)
+    searched = None
+    if labels is not None and (search or (search is None and not parameters)) and can_search(name, labels, given):
+        seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+        searched = best_of(name, features, labels, given, seed, lambda done, doing: report(0.6 * done, doing), stopped)
+        estimator = searched.detector
+    else:
+        estimator = made_of(**training_parameters(name) | given)
+        report(0.0, f"fitting {made_of.title} on {len(features)} rows")
+        fit(estimator, features)
     report(0.6, "scoring training rows")
     scored = None if labels is not None or made_of.kind == "univariate" else _evenly_spaced(len(features))
     scores = anomaly_scores(estimator, features, scored)
     report(0.9, "counting values")
+    metrics = {} if labels is None else evaluate(labels, scores, estimator.threshold_)
+    if searched is not None:
+        metrics["search"] = _plain(searched.report())
     model = Model(
         detector=estimator,
         detector_name=name,
@@ -89,14 +112,14 @@ def train(
         trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
         n_rows=len(features),
         n_flagged=int((scores > estimator.threshold_).sum()),
-        parameters=_plain(estimator.get_params(deep=False)),
+        parameters=_plain(parameters_in_force(estimator)),
         histograms={
             column: Histogram.of_feature(values)
             for column, values in zip(features.names, features.values.T, strict=True)
         },
         score_histogram=Histogram.of_scores(scores),
         seed=seed,
-        metrics={} if labels is None else evaluate(labels, scores, estimator.threshold_),
+        metrics=metrics,
         time_name=features.time_name,
         time_unit=features.time_unit,
     )
@@ -140,6 +163,24 @@ def fit(detector: Detector, features: Features) -> None:
         detector.fit(features.values, **times)
     except ValueError as error:  # scikit-learn's word for wrong parameters and for wrong rows
         raise TrainingError(f"{type(detector).title} on {features.source}: {error}") from error
+
+
+def parameters_in_force(detector: Detector) -> dict[str, Any]:
+    """A detector's parameters; of a scaled one also which scaling.
+
+    Parameters
+    ----------
+    detector : Detector
+        Fitted or not.
+
+    Returns
+    -------
+    dict
+        By name.
+    """
+    if isinstance(detector, Scaled):
+        return {**detector.detector.get_params(deep=False), "scaling": detector.scaling}
+    return dict(detector.get_params(deep=False))
 
 
 def checked_parameters(made_of: type[Detector], parameters: Mapping[str, Any], seed: int | None) -> dict[str, Any]:

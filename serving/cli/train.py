@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     help="A parameter of the detector, as JSON or text; repeatable.",
 )
 @click.option("--parameters", "given_json", metavar="JSON", help="The same as one JSON object.")
+@click.option(
+    "--search/--no-search",
+    default=None,
+    help="Let labels choose parameters, scaling and threshold [default: with --labels, unless parameters are given].",
+)
 def train(
     detector: str,
     features: Path | None,
@@ -39,13 +44,14 @@ def train(
     seed: int,
     given: tuple[tuple[str, Any], ...],
     given_json: str | None,
+    search: bool | None,
 ) -> None:
     """Train a detector and write a model file.
 
     Data comes from a file (--features, perhaps with --labels) or is generated (--synthetic): "clusters" are 3000 rows
     f1..f4 in three clusters and 5 elsewhere, "series" is an hourly series with a daily season, spikes and a level
-    shift, "auto" is what the detector is made for. With --labels the model is also judged by them. The same data,
-    parameters and seed give the same model.
+    shift, "auto" is what the detector is made for. With --labels the parameters of highest F1 are searched, and the
+    model is judged by them. The same data, parameters and seed give the same model.
 
     \b
     inlier train --detector inne --features data.csv --out model.pkl
@@ -71,7 +77,15 @@ def train(
             truth = None if labels is None else read_labels(labels, n_rows=len(rows), rows_of=rows.source)
         else:
             rows, truth = clusters(seed=seed) if synthetic == "clusters" else series(seed=seed)
-        model = training.train(detector, rows, truth, chosen, seed, lambda done, doing: report(0.1 + 0.8 * done, doing))
+        model = training.train(
+            detector,
+            rows,
+            truth,
+            chosen,
+            seed,
+            lambda done, doing: report(0.1 + 0.8 * done, doing),
+            search=search if features is not None else bool(search),
+        )
         save_model(model, out)
         report(0.95, "compiling for the first prediction")
         model.warm_up()
@@ -91,4 +105,10 @@ def _summary(model: "Model", out: Path) -> str:
         shown = ((name, model.metrics[name]) for name in of_labels)
         judged = ", ".join(f"{name} {value:.3f}" for name, value in shown if value is not None)
         lines.append(f"against {model.metrics['n_anomalies']} labelled anomalies: {judged}")
+        if found := model.metrics.get("search"):
+            expected = found["f1_cross_validated"]
+            honest = (
+                "too few labels to tell what to expect" if expected is None else f"cross-validated F1 {expected:.3f}"
+            )
+            lines.append(f"best of {found['n_candidates']} candidates: {honest}")
     return "\n".join([*lines, f"model file {out} ({out.stat().st_size} bytes), sidecar {out}.json"])
