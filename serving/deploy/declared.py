@@ -1,5 +1,6 @@
 """Which microservices are declared on this machine: a file each, so that they come back with `inlier up`."""
 
+import errno
 import json
 import re
 import shutil
@@ -87,17 +88,19 @@ def free_port() -> int:
         return port
 
 
-def can_listen(host: str, port: int) -> bool:
-    """Tell whether a port could be listened on."""
+def cannot_listen(host: str, port: int) -> str | None:
+    """Say why a port cannot be listened on; None if it can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
             probe.listen()
-        except OSError:
-            return False
-        return True
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return f"port {port} of {host} is in use"
+            return f"cannot listen on port {port} of {host}: {error.strerror or error}"
+        return None
 
 
 def with_free_port(declared: Declared) -> Declared:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from serving.deploy import declared as declarations
 from serving.deploy.credentials import Credentials
-from serving.deploy.declared import can_listen
+from serving.deploy.declared import cannot_listen
 from serving.deploy.first_start import first_start
 from serving.deploy.home import Home, Running
 from serving.deploy.process import programs
@@ -49,8 +49,8 @@ def up(home: Home, host: str, port: int, *, insecure: bool, say: Say) -> None:
     settings = DeploySettings()
     try:
         with home.lock("up.lock", wait=False), _stop_signals() as stopping:
-            if not can_listen(host, port):
-                raise DeployError(f"port {port} of {host} is in use; --port or INLIER_PORT takes another")
+            if problem := cannot_listen(host, port):
+                raise DeployError(f"{problem}; --port or INLIER_PORT takes another")
             _prepare(home, host, port, settings, asks_for_keys=not (is_loopback(host) or insecure))
             if not is_loopback(host):
                 os.environ.setdefault("INLIER_PROXY_ALLOWED_HOSTS", '["*"]')
@@ -109,7 +109,7 @@ def _restore(home: Home, database: Database) -> None:
     for version in declarations.read_all(home):
         if not version.serving:
             declarations.forget(home, version)
-        elif not can_listen("127.0.0.1", version.port):
+        elif cannot_listen("127.0.0.1", version.port):
             elsewhere = declarations.save(home, declarations.with_free_port(version))
             moved[version.url] = elsewhere.url
     if moved:
@@ -174,5 +174,5 @@ def _stop(running: Running, supervisor: subprocess.Popen[bytes]) -> None:
         supervisor.wait()
         return
     until = time.monotonic() + READY_SECONDS
-    while not can_listen(running.host, running.port) and time.monotonic() < until:
+    while cannot_listen(running.host, running.port) and time.monotonic() < until:
         time.sleep(POLL_SECONDS)

@@ -1,11 +1,12 @@
 """A real `inlier up` in a folder of its own, and the commands as a person runs them."""
 
 import os
-import re
 import shlex
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from serving.deploy.declared import free_port
@@ -65,6 +66,13 @@ class System:
             timeout=LIMIT,
         )
 
+    def wait_for(self, what: Callable[[], bool]) -> None:
+        """Wait until something is so."""
+        until = time.monotonic() + LIMIT
+        while not what():
+            assert time.monotonic() < until, self.processes()
+            time.sleep(0.05)
+
     def processes(self) -> dict[int, str]:
         """Return the processes of this home that still run."""
         mark = f"INLIER_HOME={self.home}".encode()
@@ -77,8 +85,3 @@ class System:
                 except OSError:
                     continue
         return found
-
-
-def ports(text: str) -> list[int]:
-    """Return the ports that start-microservice says it took."""
-    return [int(port) for port in re.findall(r"starts on port (\d+)", text)]

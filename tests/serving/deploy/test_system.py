@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -34,15 +33,8 @@ def system(tmp_path_factory):
     started = system.run(START)
     assert started.returncode == 0, started.stderr
     yield system
-    system.close()
-    assert system.processes() == {}
-
-
-def gone(system, pid):
-    until = time.monotonic() + 30
-    while pid in system.processes():
-        assert time.monotonic() < until, system.processes()
-        time.sleep(0.05)
+    assert system.close() == 0
+    system.wait_for(lambda: system.processes() == {})
 
 
 def test_the_seeds_two_commands_word_for_word(system):
@@ -183,15 +175,14 @@ def test_a_roll_over_under_load_fails_no_request(system):
     assert load.answers["inne"] > 50
 
 
+@pytest.mark.slow
 def test_an_a_b_test_is_shared_out(system):
     parts = {"a": 0.7, "b": 0.2, "c": 0.1}
     services = " ".join(f"-i {name} seldonio/simulation_inne:1.0.1 rest {ratio}" for name, ratio in parts.items())
     done = system.run(f"start-microservice --client test {services}")
     assert done.returncode == 0, done.stderr
     with Load(system) as load:
-        until = time.monotonic() + 60
-        while load.answers.total() < 2000 and time.monotonic() < until:
-            time.sleep(0.05)
+        system.wait_for(lambda: load.answers.total() >= 2000)
     n = load.answers.total()
     assert set(load.answers) == set(parts)
     for name, ratio in parts.items():
@@ -207,6 +198,7 @@ def test_an_a_b_test_is_shared_out(system):
         assert not (system.folder / f"k8s/conf/microservices/microservice-{name}.json").exists()
 
 
+@pytest.mark.slow
 def test_other_clients_follow_a_roll_over(system):
     assert system.run("seldon-cli client --action setup --client-name other").returncode == 0
     assert system.run("seldon-cli keys --action create --client-name other --scope js").returncode == 0
@@ -217,6 +209,7 @@ def test_other_clients_follow_a_roll_over(system):
     assert system.run("seldon-cli client --action delete --client-name other").returncode == 0
 
 
+@pytest.mark.slow
 def test_two_at_once_take_turns(system):
     done = []
     threads = [threading.Thread(target=lambda: done.append(system.run(START))) for _ in range(2)]
@@ -267,29 +260,27 @@ def test_a_second_one_says_who_is_there(system):
     assert len(elsewhere.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_microservice_comes_back(system):
     (pid,) = [pid for pid, command in system.processes().items() if "serving.cli serve" in command]
     os.kill(pid, signal.SIGKILL)
-    gone(system, pid)
-    until = time.monotonic() + 60
-    while system.run(PREDICT).returncode != 0:
-        assert time.monotonic() < until
+    system.wait_for(lambda: pid not in system.processes())
+    system.wait_for(lambda: system.run(PREDICT).returncode == 0)
 
 
 def test_everything_comes_back_after_a_restart_though_its_port_was_taken(system):
     assert system.close(signal.SIGINT) == 0
-    assert system.processes() == {}
+    system.wait_for(lambda: system.processes() == {})
     assert not (system.home / "up.json").exists()
     (path,) = (system.home / "microservices").iterdir()
     port = json.loads(path.read_text())["port"]
     with socket.create_server(("127.0.0.1", port)):
         system.start()
-        until = time.monotonic() + 60
-        while system.run(PREDICT).returncode != 0:
-            assert time.monotonic() < until
+        system.wait_for(lambda: system.run(PREDICT).returncode == 0)
     assert json.loads(path.read_text())["port"] != port
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["supervisor", "up"])
 def test_nothing_is_left_when_one_of_them_is_killed(system, victim):
     pid = int((system.home / "supervisord.pid").read_text()) if victim == "supervisor" else system.process.pid
@@ -299,8 +290,7 @@ def test_nothing_is_left_when_one_of_them_is_killed(system, victim):
     system.process.stdout.read()
     system.process.stdout.close()
     assert system.process.wait() != 0
-    for program in programs:
-        gone(system, program)
+    system.wait_for(lambda: not set(programs) & set(system.processes()))
     system.start()
     assert system.run("seldon-cli client --action list").returncode == 0
 
@@ -309,6 +299,4 @@ def test_a_lost_credentials_file_is_made_anew(system):
     assert system.close() == 0
     (system.home / "credentials").unlink()
     system.start()
-    until = time.monotonic() + 60
-    while system.run(PREDICT).returncode != 0:
-        assert time.monotonic() < until
+    system.wait_for(lambda: system.run(PREDICT).returncode == 0)
