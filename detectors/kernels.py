@@ -19,7 +19,11 @@ _log = logging.getLogger(__name__)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-class _BakedLocator(caching.UserProvidedCacheLocator):
+_Provided: Any  # the class for NUMBA_CACHE_DIR, which numba renamed
+_Provided, *_others = caching.CompileResultCacheImpl._locator_classes
+
+
+class _BakedLocator(_Provided):
     """``NUMBA_CACHE_DIR``, filled when an image was built and read-only since."""
 
     def ensure_cache_path(self) -> None:
@@ -28,7 +32,7 @@ class _BakedLocator(caching.UserProvidedCacheLocator):
 
 
 class _CacheImpl(caching.CompileResultCacheImpl):
-    _locator_classes = [_BakedLocator, *caching.CompileResultCacheImpl._locator_classes[1:]]  # noqa: RUF012
+    _locator_classes = [_BakedLocator, *_others]  # noqa: RUF012
 
 
 class _KernelCache(caching.FunctionCache):

@@ -2,7 +2,8 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NoReturn
 
@@ -22,11 +23,10 @@ _MAX_HEADER_BYTES = 4 << 20
 
 _PIECE_BYTES = 1 << 20
 _TRUTH = re.compile(rb"true|false", re.IGNORECASE)
+_ZERO = re.compile(rb"\0")
 
-_EXACT: dict[str, Any] = (
-    {} if tuple(int(part) for part in pd.__version__.split(".")[:2]) >= (3, 1) else {"float_precision": "round_trip"}
-)
-"""Decimal fractions are read as the nearest float64, as JSON is. pandas does so by itself since 3.1."""
+_OLD_PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1)
+"""It may miss the float64 nearest to a fraction, which JSON gives, and it ends cells at zero bytes."""
 
 
 @dataclass(frozen=True)
@@ -67,24 +67,27 @@ def read_csv(stream: BinaryIO, request: Request) -> Table:
     rows = 0
     short = truths = False  # what pandas lets pass, to be looked at again
     try:
-        for block in _blocks(stream, layout):
-            values, stamp = _checked(block, layout, request)
-            blocks.append(values)
-            if stamp is not None:
-                stamps.append(stamp)
-            rows += len(values)
-            # pandas fills up short rows with missing values, which in a series may be missing indeed
-            short = short or (request.missing and bool(np.isnan(values[:, -1]).any()))
-            truths = truths or _may_be_truths(values)
-            request.check_rows(rows)
+        with closing(_blocks(stream, layout)) as read:
+            for block in read:
+                values, stamp = _checked(block, layout, request)
+                blocks.append(values)
+                if stamp is not None:
+                    stamps.append(stamp)
+                rows += len(values)
+                # pandas fills up short rows with missing values, which in a series may be missing indeed
+                short = short or (request.missing and bool(np.isnan(values[:, -1]).any()))
+                truths = truths or _may_be_truths(values)
+                request.check_rows(rows)
         found, unit = _times(stamps, layout)
     except (ValueError, OverflowError) as error:  # pandas' own are ValueErrors
         _explain(stream, layout, request, error)
     if short:
         stream.seek(layout.start)
         check_widths(stream, len(layout.names), layout.first_line, request)
-    if truths and _names_truths(stream, layout.start):
+    if truths and _contains(stream, layout.start, _TRUTH):
         _explain(stream, layout, request, ValueError("it holds True or False"))
+    if _OLD_PANDAS and _contains(stream, layout.start, _ZERO):
+        _explain(stream, layout, request, ValueError("it holds zero bytes"))
     if rows == 0:
         raise EmptyFile("it has a header row but no rows of numbers", request.file)
     values = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
@@ -157,7 +160,7 @@ def _refuse_other_separators(names: tuple[str, ...], request: Request) -> None:
             raise DataError(f"its columns are separated by {name}, not by commas", request.file)
 
 
-def _blocks(stream: BinaryIO, layout: _Layout) -> Iterator[pd.DataFrame]:
+def _blocks(stream: BinaryIO, layout: _Layout) -> Generator[pd.DataFrame, None, None]:
     n_columns = len(layout.names)
     # One column more than there should be: a row that is too long shows in it instead of being cut or shifted.
     kinds: dict[int, Any] = dict.fromkeys(range(n_columns + 1), np.float64)
@@ -166,6 +169,7 @@ def _blocks(stream: BinaryIO, layout: _Layout) -> Iterator[pd.DataFrame]:
             kinds[0] = str
         else:
             del kinds[0]  # whole numbers stay whole: nanoseconds do not fit into a float
+    exact: dict[str, Any] = {"float_precision": "round_trip"} if _OLD_PANDAS else {}
     try:
         reader = pd.read_csv(
             stream,
@@ -176,11 +180,12 @@ def _blocks(stream: BinaryIO, layout: _Layout) -> Iterator[pd.DataFrame]:
             compression=None,
             encoding="utf-8",
             chunksize=max(1, _BLOCK_VALUES // n_columns),
-            **_EXACT,
+            **exact,
         )
     except pd.errors.EmptyDataError:
         return
-    yield from (block for block in reader if len(block))
+    with reader:  # on its way out it lets go of the stream, and leaves it open
+        yield from (block for block in reader if len(block))
 
 
 def _checked(block: pd.DataFrame, layout: _Layout, request: Request) -> tuple[npt.NDArray[np.float64], Any]:
@@ -212,11 +217,11 @@ def _may_be_truths(values: npt.NDArray[np.float64]) -> bool:
     )
 
 
-def _names_truths(stream: BinaryIO, start: int) -> bool:
+def _contains(stream: BinaryIO, start: int, pattern: re.Pattern[bytes]) -> bool:
     stream.seek(start)
     end = b""
     while piece := stream.read(_PIECE_BYTES):
-        if _TRUTH.search(end + piece):
+        if pattern.search(end + piece):
             return True
         end = piece[-4:]
     return False

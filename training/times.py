@@ -23,6 +23,7 @@ _LOOKS_LIKE_TIME = re.compile(
     r"\s*\d{4}-\d\d(-\d\d)?([T ]\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?)?\s*(Z|[+-]\d\d:?(\d\d)?)?\s*", re.ASCII
 )
 _ZONE = re.compile(r"(?:[zZ]|[T: ]\d[\d:.,]* *[+-]\d\d:?(?:\d\d)?)\s*$", re.ASCII)
+_MIXES_ZONES = int(pd.__version__.partition(".")[0]) < 3  # with a warning; later it is an error
 _FIRST, _LAST = 1678, 2261  # the whole years that 64 bits of nanoseconds hold
 
 
@@ -99,11 +100,15 @@ def from_iso(cells: "pd.Series[str]", zoned: bool) -> Times:
     ValueError
         If one is missing, is no time, is out of the years 1678 to 2261, or names a zone where others don't.
     """
+    if cells.isna().any():
+        raise ValueError("a time is missing")
     if zoned and not cells.map(has_zone).all():
         raise ValueError("a time without zone among times with one")
+    if not zoned and _MIXES_ZONES and cells.map(has_zone).any():
+        raise ValueError("a time with a zone among times without")
     times = pd.to_datetime(cells, format="ISO8601", utc=zoned)
     if times.dtype.kind != "M" or times.isna().any():
-        raise ValueError("a time is missing, or zones are mixed")
+        raise ValueError("a time is missing")
     if not zoned and getattr(times.dt, "tz", None) is not None:
         raise ValueError("a time with a zone among times without")
     years = times.dt.year

@@ -253,6 +253,8 @@ class TestSeries:
         [
             (["2024-01-01", ""], "the time is missing"),
             (["2024-01-01", "NaT"], "the time is missing"),
+            (["2024-01-01T00:00Z", ""], "the time is missing"),
+            (["2024-01-01T00:00Z", "NaT"], "the time is missing"),
             (["2024-01-01", "yesterday"], "'yesterday' is no time such as"),
             (["2024-01-01", "2024-13-01"], "'2024-13-01' is no time"),
             (["2024-01-01", "01/02/2024"], "is no time"),
