@@ -126,7 +126,7 @@ def score_rows(rows: FloatArray, balls: Balls, graded: bool, scores: FloatArray)
     """Fill in the mean score of each row over all samples."""
     n_members, width = len(balls.offsets) - 1, _block_width(rows)
     block = np.empty((rows.shape[1] + 1, width))
-    sums, member_scores, totals = np.zeros(width), np.empty(width), np.empty(width)
+    sums, member_scores, totals = np.zeros((2, width)), np.empty(width), np.empty(width)
     for start in range(0, len(rows), width):
         stop = min(start + width, len(rows))
         _load(rows[start:stop], balls.scale, block)
@@ -158,48 +158,55 @@ def _load(rows: FloatArray, scale: float, block: FloatArray) -> None:
 def _score_block(
     block: FloatArray, balls: Balls, member: int, graded: bool, sums: FloatArray, scores: FloatArray
 ) -> None:
-    """Fill in one sample's scores of a block."""
+    """Fill in one sample's scores of a block; `sums` is room for two balls' distances, 0 to start with."""
     start, stop = balls.offsets[member], balls.offsets[member + 1]
     features = balls.features[member]
     last = len(features) - UNROLL
-    b0, b1, b2, b3 = (
-        block[features[last]],
-        block[features[last + 1]],
-        block[features[last + 2]],
-        block[features[last + 3]],
-    )
+    b0, b1 = block[features[last]], block[features[last + 1]]
+    b2, b3 = block[features[last + 2]], block[features[last + 3]]
     scores[:] = np.inf if graded else 1.0
     # From the largest ball to the smallest, so that the smallest that covers a row has the last word.
     for ball in range(stop - 1, start - 1, -1):
+        half = (stop - 1 - ball) % 2
+        if last > 0 and half == 0:
+            _add_squares(block, features, balls.centres[ball], balls.centres[max(ball - 1, start)], sums[0], sums[1])
         centre = balls.centres[ball]
-        if last > 0:
-            _add_squares(block, features, centre, sums)
         c0, c1, c2, c3 = centre[last], centre[last + 1], centre[last + 2], centre[last + 3]
         if graded:
-            _keep_nearest(b0, b1, b2, b3, c0, c1, c2, c3, sums, scores)
+            _keep_nearest(b0, b1, b2, b3, c0, c1, c2, c3, sums[half], scores)
         else:
-            _cover(b0, b1, b2, b3, c0, c1, c2, c3, sums, balls.squares[ball], balls.scores[ball], scores)
+            _cover(b0, b1, b2, b3, c0, c1, c2, c3, sums[half], balls.squares[ball], balls.scores[ball], scores)
     if graded:
         median = balls.medians[member]
-        for row in range(len(sums)):
+        for row in range(len(scores)):
             scores[row] = _grade(scores[row], median)
 
 
 @kernel
-def _add_squares(block: FloatArray, features: IntArray, centre: FloatArray, sums: FloatArray) -> None:
-    """Sum up the squared differences of all but the last `UNROLL` features."""
+def _add_squares(
+    block: FloatArray, features: IntArray, one: FloatArray, two: FloatArray, ones: FloatArray, twos: FloatArray
+) -> None:
+    """Sum up the squared differences of all but the last `UNROLL` features to two centres.
+
+    Two at a time, because with many features a block has to be loaded from the second-level cache.
+    """
     for first in range(0, len(features) - UNROLL, UNROLL):
         b0, b1 = block[features[first]], block[features[first + 1]]
         b2, b3 = block[features[first + 2]], block[features[first + 3]]
-        c0, c1, c2, c3 = centre[first], centre[first + 1], centre[first + 2], centre[first + 3]
+        c0, c1, c2, c3 = one[first], one[first + 1], one[first + 2], one[first + 3]
+        e0, e1, e2, e3 = two[first], two[first + 1], two[first + 2], two[first + 3]
         if first == 0:
-            for row in range(len(sums)):
+            for row in range(len(ones)):
                 d0, d1, d2, d3 = b0[row] - c0, b1[row] - c1, b2[row] - c2, b3[row] - c3
-                sums[row] = ((d0 * d0 + d1 * d1) + d2 * d2) + d3 * d3
+                ones[row] = ((d0 * d0 + d1 * d1) + d2 * d2) + d3 * d3
+                d0, d1, d2, d3 = b0[row] - e0, b1[row] - e1, b2[row] - e2, b3[row] - e3
+                twos[row] = ((d0 * d0 + d1 * d1) + d2 * d2) + d3 * d3
         else:
-            for row in range(len(sums)):
+            for row in range(len(ones)):
                 d0, d1, d2, d3 = b0[row] - c0, b1[row] - c1, b2[row] - c2, b3[row] - c3
-                sums[row] = (((sums[row] + d0 * d0) + d1 * d1) + d2 * d2) + d3 * d3
+                ones[row] = (((ones[row] + d0 * d0) + d1 * d1) + d2 * d2) + d3 * d3
+                d0, d1, d2, d3 = b0[row] - e0, b1[row] - e1, b2[row] - e2, b3[row] - e3
+                twos[row] = (((twos[row] + d0 * d0) + d1 * d1) + d2 * d2) + d3 * d3
 
 
 @kernel
@@ -218,7 +225,7 @@ def _cover(
     scores: FloatArray,
 ) -> None:
     """Add the last features' squares, and give the rows that the ball covers its score."""
-    for row in range(len(sums)):
+    for row in range(len(scores)):
         d0, d1, d2, d3 = b0[row] - c0, b1[row] - c1, b2[row] - c2, b3[row] - c3
         distance = (((sums[row] + d0 * d0) + d1 * d1) + d2 * d2) + d3 * d3
         scores[row] = score if distance <= square else scores[row]
@@ -238,7 +245,7 @@ def _keep_nearest(
     nearest: FloatArray,
 ) -> None:
     """Add the last features' squares, and keep the smallest distance of each row."""
-    for row in range(len(sums)):
+    for row in range(len(nearest)):
         d0, d1, d2, d3 = b0[row] - c0, b1[row] - c1, b2[row] - c2, b3[row] - c3
         distance = (((sums[row] + d0 * d0) + d1 * d1) + d2 * d2) + d3 * d3
         nearest[row] = distance if distance < nearest[row] else nearest[row]
@@ -322,17 +329,17 @@ def explain_by_distance(rows: FloatArray, balls: Balls, contributions: FloatArra
     """Fill in each feature's mean share of the squared distance to a sample's nearest centre."""
     n_features, width = rows.shape[1], _block_width(rows)
     block, shares = np.empty((n_features + 1, width)), np.empty((n_features, width))
-    sums, nearest, which = np.zeros(width), np.empty(width), np.empty(width, np.int64)
+    sums, nearest, which = np.zeros((2, width)), np.empty(width), np.empty(width, np.int64)
     for start in range(0, len(rows), width):
         stop = min(start + width, len(rows))
         _load(rows[start:stop], balls.scale, block)
         shares[:] = 0.0
         for member in range(len(balls.offsets) - 1):
             _find_nearest(block, balls, member, sums, nearest, which)
-            for row in range(len(sums)):
+            for row in range(width):
                 nearest[row] = 1.0 / max(nearest[row], _NEAR)
             for feature in range(n_features):
-                for row in range(len(sums)):
+                for row in range(width):
                     difference = block[feature, row] - balls.centres[which[row], feature]
                     shares[feature, row] += difference * difference * nearest[row]
         _normalise(shares, contributions[start:stop])
@@ -342,21 +349,26 @@ def explain_by_distance(rows: FloatArray, balls: Balls, contributions: FloatArra
 def _find_nearest(
     block: FloatArray, balls: Balls, member: int, sums: FloatArray, nearest: FloatArray, which: IntArray
 ) -> None:
-    """For each row of a block one sample's nearest centre, and the squared distance to it."""
+    """For each row of a block one sample's nearest centre, and how far it is, squared.
+
+    Of equally near ones it is that with the smallest ball.
+    """
+    start, stop = balls.offsets[member], balls.offsets[member + 1]
     features = balls.features[member]
     last = len(features) - UNROLL
     b0, b1 = block[features[last]], block[features[last + 1]]
     b2, b3 = block[features[last + 2]], block[features[last + 3]]
     nearest[:] = np.inf
-    for ball in range(balls.offsets[member], balls.offsets[member + 1]):
-        centre = balls.centres[ball]
-        if last > 0:
-            _add_squares(block, features, centre, sums)
+    for ball in range(stop - 1, start - 1, -1):
+        half = (stop - 1 - ball) % 2
+        if last > 0 and half == 0:
+            _add_squares(block, features, balls.centres[ball], balls.centres[max(ball - 1, start)], sums[0], sums[1])
+        centre, distances = balls.centres[ball], sums[half]
         c0, c1, c2, c3 = centre[last], centre[last + 1], centre[last + 2], centre[last + 3]
-        for row in range(len(sums)):
+        for row in range(len(nearest)):
             d0, d1, d2, d3 = b0[row] - c0, b1[row] - c1, b2[row] - c2, b3[row] - c3
-            distance = (((sums[row] + d0 * d0) + d1 * d1) + d2 * d2) + d3 * d3
-            closer = distance < nearest[row]
+            distance = (((distances[row] + d0 * d0) + d1 * d1) + d2 * d2) + d3 * d3
+            closer = distance <= nearest[row]
             which[row] = ball if closer else which[row]
             nearest[row] = distance if closer else nearest[row]
 
@@ -366,7 +378,7 @@ def explain_by_score(rows: FloatArray, balls: Balls, graded: bool, contributions
     """Fill in for each feature the mean score of the samples that look at it."""
     n_features, width = rows.shape[1], _block_width(rows)
     block, totals = np.empty((n_features + 1, width)), np.empty((n_features + 1, width))
-    sums, scores, counts = np.zeros(width), np.empty(width), np.zeros(n_features + 1)
+    sums, scores, counts = np.zeros((2, width)), np.empty(width), np.zeros(n_features + 1)
     for features in balls.features:
         for feature in features:
             counts[feature] += 1.0
@@ -377,7 +389,7 @@ def explain_by_score(rows: FloatArray, balls: Balls, graded: bool, contributions
         for member in range(len(balls.offsets) - 1):
             _score_block(block, balls, member, graded, sums, scores)
             for feature in balls.features[member]:
-                for row in range(len(sums)):
+                for row in range(width):
                     totals[feature, row] += scores[row] / counts[feature]
         _normalise(totals[:n_features], contributions[start:stop])
 

@@ -47,7 +47,10 @@ def feature_contributions(detector: INNE, rows: np.ndarray) -> np.ndarray:
     for sample, features in members(detector):
         counts[features] += 1
         if len(features) == rows.shape[1]:
-            centre = sample[squared_distances(rows, sample).argmin(axis=1)]
+            between = squared_distances(sample, sample)
+            np.fill_diagonal(between, np.inf)
+            by_radius = sample[between.min(axis=1).argsort(kind="stable")]  # of equally near centres the first
+            centre = by_radius[squared_distances(rows, by_radius).argmin(axis=1)]
             squares = (rows - centre) ** 2
             total = squares.sum(axis=1, keepdims=True)
             parts += np.divide(squares, total, out=np.zeros_like(squares), where=total > 0)
