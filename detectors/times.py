@@ -17,8 +17,6 @@ IntArray = npt.NDArray[np.int64]
 
 TimeArray = npt.NDArray[np.datetime64]
 
-_NAT = np.iinfo(np.int64).min
-
 _UNITS = {
     name: length
     for length, names in (
@@ -94,7 +92,7 @@ def times_of(X: Any, times: Any, n_rows: int) -> TimeArray | None:
     Raises
     ------
     ValueError
-        For a missing stamp (NaT), naming its position, or a wrong number of them.
+        For what is no time, or a wrong number of them.
     """
     if times is None:
         times = getattr(X, "index", None)
@@ -103,9 +101,6 @@ def times_of(X: Any, times: Any, n_rows: int) -> TimeArray | None:
     stamps = _as_datetimes(times)
     if stamps.shape != (n_rows,):
         raise ValueError(f"times: {len(stamps)} time stamps for {n_rows} rows")
-    missing = _missing(stamps.view(np.int64))
-    if missing >= 0:
-        raise ValueError(f"times: row {missing} (counted from 0) has no time stamp (NaT)")
     return stamps
 
 
@@ -156,14 +151,6 @@ def in_ns(stamps: TimeArray) -> IntArray:
 
 
 @kernel
-def _missing(stamps: IntArray) -> int:
-    for row in range(stamps.shape[0]):
-        if stamps[row] == _NAT:
-            return row
-    return -1
-
-
-@kernel
 def _increases(stamps: IntArray) -> bool:
     for row in range(1, stamps.shape[0]):  # noqa: SIM110  numba is faster with a plain loop
         if stamps[row] <= stamps[row - 1]:
@@ -193,15 +180,23 @@ def time_order(stamps: TimeArray) -> Order | None:
     Parameters
     ----------
     stamps : ndarray of shape (n_rows,), datetime64
-        Their times, without NaT.
+        Their times.
 
     Returns
     -------
     Order or None
         None if the rows are in order already, each with its own stamp.
+
+    Raises
+    ------
+    ValueError
+        For a missing stamp (NaT), naming its position.
     """
-    if _increases(stamps.view(np.int64)):
+    if _increases(stamps.view(np.int64)) and not np.isnat(stamps[:1]).any():  # NaT is the least of numbers
         return None
+    missing = np.flatnonzero(np.isnat(stamps))
+    if len(missing):
+        raise ValueError(f"times: row {missing[0]} (counted from 0) has no time stamp (NaT)")
     order = np.argsort(stamps, kind="stable")
     ordered = stamps[order]
     first = np.concatenate([[True], ordered[1:] != ordered[:-1]])

@@ -93,7 +93,7 @@ def test_an_argument_goes_before_the_index():
 )
 def test_wrong_times_are_refused(times, complaint):
     with pytest.raises(ValueError, match=complaint):
-        times_of(None, times, 3)
+        time_order(times_of(None, times, 3))
 
 
 def test_a_stamp_beyond_nanoseconds_is_refused_where_they_are_needed():
