@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 EXTRAS = {
     "parquet": ["pyarrow>=16"],
-    "charts": ["matplotlib>=3.8", "plotly>=5.22", "tsdownsample>=0.1.3"],
+    "charts": ["matplotlib>=3.8", "plotly>=6.0", "tsdownsample>=0.1.3"],
     "serve": [
         "grpcio>=1.66",
         "grpcio-health-checking>=1.66",

@@ -1,9 +1,17 @@
 """``inlier serve``: one model behind every protocol."""
 
 import os
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from detectors.errors import InlierError
+
+if TYPE_CHECKING:
+    import socket
+
+    from serving.settings import MicroserviceSettings
 
 
 @click.command()
@@ -47,4 +55,29 @@ def _serve(model: str, options: dict[str, Any]) -> int:
         raise ComponentError(explain(error, MicroserviceSettings)) from error
     logs.configure(settings.log_level, settings.log_format)
     sockets = [server.bind(settings.host, settings.port)]
-    return server.serve(loading.load(model, settings.parameters), settings, sockets)
+    if settings.metrics_port is not None:
+        sockets.append(server.bind(settings.host, settings.metrics_port))
+    if settings.workers == 1:
+        return server.serve(loading.load(model, settings.parameters), settings, sockets)
+    return _serve_with_workers(model, settings, sockets)
+
+
+def _serve_with_workers(model: str, settings: "MicroserviceSettings", sockets: list["socket.socket"]) -> int:
+    from serving.microservice import loading, server
+    from serving.microservice.board import Board
+    from serving.microservice.workers import Workers
+
+    board = Board(settings.workers)
+
+    def run(worker: int) -> int:
+        try:
+            user = loading.load(model, settings.parameters)
+        except InlierError as error:
+            click.echo(f"error: {error}", err=True)
+            return 2
+        return 1 if server.serve(user, settings, sockets, board, worker) else 0
+
+    status = Workers(settings.workers, run, sockets).supervise()
+    if status == 2:
+        sys.exit(2)
+    return status

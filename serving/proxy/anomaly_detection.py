@@ -34,6 +34,7 @@ from serving.tasks.application import send
 from training.storage import Storage
 
 MAX_LISTED = 1000
+IMPORT_AFTER_SECONDS = 10.0
 MAX_OFFSET = 2**31 - 1
 CHARTS = "predictions_charts_file"
 RESULTS = {
@@ -121,8 +122,10 @@ class Submissions:
 def blueprint(database: Database, storage: Storage, app: Celery, settings: TaskSettings) -> Blueprint:
     """Return the API of tasks."""
     routes = Blueprint("anomaly_detection", __name__, url_prefix="/anomaly_detection")
-    # the first request should not wait for what checks it: numba and scikit-learn take seconds to import
-    threading.Thread(target=_import_checks, daemon=True).start()
+    # numba and scikit-learn take seconds to import: not while everything starts, nor while the first request waits
+    importing = threading.Timer(IMPORT_AFTER_SECONDS, _import_checks)
+    importing.daemon = True
+    importing.start()
     submissions = Submissions(database, storage, app, settings)
     for kind in BODIES:
         _add_kind(routes, database, submissions, kind)

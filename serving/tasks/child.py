@@ -13,35 +13,19 @@ import resource
 import signal
 import sys
 import threading
-from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from detectors.errors import InlierError
-from serving.settings import StorageSettings
-from serving.tasks.jobs import Limits, run
+from serving.tasks.jobs import run
+from serving.tasks.orders import PUBLISH, Order
 from training.storage import open_storage
 
 log = logging.getLogger(__name__)
 
-PUBLISH = "publish"
 OUT_OF_MEMORY = "out_of_memory"
 CRASHED = "internal_error"
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a child is asked to do; it crosses the process boundary."""
-
-    kind: str
-    parameters: dict[str, Any]
-    stamp: int
-    storage: StorageSettings
-    storage_url: str
-    limits: Limits
-    memory_bytes: int
 
 
 def main(order: Order, worker: Connection) -> None:

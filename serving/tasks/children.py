@@ -6,10 +6,12 @@ milliseconds where a new interpreter costs seconds.
 
 import multiprocessing
 import threading
-from multiprocessing.connection import wait
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from serving.tasks.child import PUBLISH, Order, main
+from serving.settings import StorageSettings
+from serving.tasks.orders import PUBLISH, Order
 
 STOP_SECONDS = 10.0
 
@@ -26,8 +28,39 @@ def prepare() -> None:
     first.join()
 
 
+def stop() -> None:
+    """End the process that children are forked from, and wait until it is gone."""
+    # there is no public way; by itself it would end a moment after this process
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+
+
 def _nothing() -> None:
     """Be a child that only shows that there can be children."""
+
+
+def make_examples(storage_url: str, settings: StorageSettings) -> bool:
+    """Let a child put the examples into the storage; False when it failed, and has logged why."""
+    with _starting:
+        child = _processes.Process(target=_make_examples, args=(storage_url, settings))
+        child.start()
+    child.join()
+    return child.exitcode == 0
+
+
+# what children begin with imports what the work takes only there: the worker itself stays small
+
+
+def _make_examples(storage_url: str, settings: StorageSettings) -> None:
+    from serving.tasks import examples
+    from training.storage import open_storage
+
+    examples.make(open_storage(storage_url, settings.endpoint_url, settings.region))
+
+
+def _work(order: Order, worker: Connection) -> None:
+    from serving.tasks.child import main
+
+    main(order, worker)
 
 
 class Child:
@@ -35,7 +68,7 @@ class Child:
 
     def __init__(self, order: Order) -> None:
         self._pipe, theirs = _processes.Pipe()
-        self._process = _processes.Process(target=main, args=(order, theirs), daemon=True)
+        self._process = _processes.Process(target=_work, args=(order, theirs), daemon=True)
         with _starting:
             self._process.start()
         theirs.close()

@@ -1,28 +1,11 @@
 """What tasks do: `training.jobs`, told what the API was told."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from serving.tasks.orders import FEATURE_FIELDS, Limits
 from training.jobs import InferRequest, Job, Outcome, TrainRequest, ValidateRequest, infer, train, validate
-from training.jobs.requests import OUTPUT_FOLDER
 from training.storage import Storage
-
-_FEATURES = {"train": "train_feature_file", "valid": "valid_feature_file", "infer": "features_file"}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a job may read."""
-
-    max_rows: int
-    max_columns: int
-
-
-def output_folder(kind: str, asked: dict[str, Any]) -> str:
-    """Return where a task's files go: beside its feature file."""
-    folder = asked[_FEATURES[kind]].rpartition("/")[0]
-    return f"{folder}/{OUTPUT_FOLDER}" if folder else OUTPUT_FOLDER
 
 
 def run(
@@ -53,7 +36,7 @@ def run(
     job = Job(storage, stamp, progress, max_rows=limits.max_rows, max_columns=limits.max_columns)
     charts = asked.get("save_charts", False)
     parameters = asked.get("parameters", {})
-    features = asked[_FEATURES[kind]]
+    features = asked[FEATURE_FIELDS[kind]]
     if kind == "train":
         labels = asked.get("train_label_file")
         return train(TrainRequest(asked["model_name"], features, labels, parameters, charts), job)

@@ -17,7 +17,7 @@ from serving.settings import TaskSettings
 from serving.tasks import store
 from serving.tasks.application import send
 from serving.tasks.attempt import remove_outputs
-from serving.tasks.jobs import output_folder
+from serving.tasks.orders import output_folder
 from training.errors import StorageError
 from training.storage import Storage
 

@@ -16,9 +16,8 @@ from serving.settings import HomeSettings, ProxySettings, StorageSettings, TaskS
 from serving.tasks import children, store
 from serving.tasks.application import TASK_NAME, celery_application, send
 from serving.tasks.attempt import Attempt, remove_outputs
-from serving.tasks.child import Order
 from serving.tasks.children import Child
-from serving.tasks.jobs import Limits, output_folder
+from serving.tasks.orders import Limits, Order, output_folder
 from serving.tasks.reaper import Reaper
 from training.storage import Storage, open_storage
 
@@ -105,6 +104,7 @@ class Worker:
         consumer.start()
         self.stopping.set()
         reaper.join()
+        children.stop()
         self.database.close()
         return int(consumer.exitcode or 0)
 
