@@ -126,6 +126,22 @@ class TestTrain:
         assert b"What drives the anomalies" in page
         assert read(job.storage, result.predictions_charts_image).startswith(b"\x89PNG")
 
+    @pytest.mark.parametrize("detector", ["inne", "dbscan", "iqr", "quantile", "persist"])
+    def test_every_detector_with_labels(self, quick: Job, detector: str) -> None:
+        pytest.importorskip("plotly")
+        univariate = detector in ("iqr", "quantile", "persist")
+        files = (SERIES, "testprojectid2/testfileid1/truth") if univariate else (FEATURES, LABELS)
+        outcome = train(TrainRequest(detector, *files, save_charts=True), quick)
+        outcome.publish()
+        assert outcome.result.metrics is not None
+        assert outcome.result.metrics["f1"] > 0.5
+        assert outcome.result.metrics["n_flagged"] == outcome.result.n_anomalies
+        json.dumps(outcome.result.as_dict(), allow_nan=False)
+        assert outcome.result.model_path is not None
+        again = validate(ValidateRequest(outcome.result.model_path, *files), replace(quick, stamp=5))
+        assert again.result.metrics is not None
+        assert again.result.metrics["f1"] == outcome.result.metrics["f1"]
+
     def test_a_series(self, quick: Job) -> None:
         outcome = train(TrainRequest("persist", SERIES, parameters={"c": 5.0}), quick)
         outcome.publish()

@@ -49,11 +49,14 @@ def train(request: TrainRequest, job: Job) -> Outcome:
         features = features_of(job, features_key, series=detector.kind == "univariate")
         labels = None if labels_key is None else labels_of(job, labels_key, features)
         progress = steps.between(0.1, 0.7)
-        model = train_model(detector.__name__, features, labels, request.parameters, job.seed, progress)
+        model = train_model(
+            detector.__name__, features, labels, request.parameters, job.seed, progress, stopped=job.stopped
+        )
         steps.at(0.7, f"scoring {len(features):,} rows")
         predictions = predict(model, features, of_training=True)
         result = _write(outputs, steps, model, features, predictions, labels, None, charts=request.save_charts)
         steps.at(0.95, "writing the model")
+        del features, predictions, labels  # a model may be as large as they are, and is held several times
         model_path = _stage_model(outputs, model, job)
         steps.at(1.0, "done")
         return outputs.outcome(replace(result, model_path=model_path, metrics=model.metrics or None))
