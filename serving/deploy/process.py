@@ -183,7 +183,7 @@ class ProcessRuntime:
                 first_pid = first_pid or pid
                 if state not in STATES_ALIVE or pid != first_pid:
                     raise self._failed(version, "ended while it was starting")
-                if _is_ready(pool, version):
+                if is_ready(pool, version):
                     self._say(f"{version.name}: ready after {time.monotonic() - began:.1f} s")
                     return
                 time.sleep(POLL_SECONDS)
@@ -197,7 +197,8 @@ class ProcessRuntime:
         )
 
 
-def _is_ready(pool: urllib3.PoolManager, version: Declared) -> bool:
+def is_ready(pool: urllib3.PoolManager, version: Declared) -> bool:
+    """Tell whether a version answers predictions."""
     try:
         return pool.request("GET", f"{version.base_url}/health/status").status == 200
     except urllib3.exceptions.HTTPError:

@@ -18,7 +18,7 @@ from serving.deploy.credentials import Credentials
 from serving.deploy.declared import cannot_listen
 from serving.deploy.first_start import first_start
 from serving.deploy.home import Home, Running
-from serving.deploy.process import programs
+from serving.deploy.process import is_ready, programs
 from serving.deploy.supervisor import Supervisor, log_tail, spawn, write_config
 from serving.errors import DeployError
 from serving.proxy import store
@@ -123,8 +123,7 @@ def _run(home: Home, running: Running, stopping: list[int], say: Say) -> None:
         if _wait(home, running, supervisor, stopping) and _wait_for_examples(home, supervisor, stopping):
             home.announce(running)
             say(f"Inlier listens on {running.server} (its files are in {home.path}); Ctrl-C stops it.")
-            for version in declarations.read_all(home):
-                say(f"  {version.name}: version {version.version} starts on port {version.port}")
+            _tell_of_microservices(home, supervisor, stopping, say)
         while not stopping and supervisor.poll() is None:
             time.sleep(POLL_SECONDS)
         if not stopping:
@@ -133,6 +132,20 @@ def _run(home: Home, running: Running, stopping: list[int], say: Say) -> None:
     finally:
         home.withdraw()
         _stop(running, supervisor)
+
+
+def _tell_of_microservices(home: Home, supervisor: subprocess.Popen[bytes], stopping: list[int], say: Say) -> None:
+    """Say of each microservice that comes back when it is ready, or that it is not."""
+    waiting = declarations.read_all(home)
+    until = time.monotonic() + READY_SECONDS
+    with urllib3.PoolManager(timeout=2.0, retries=False) as pool:
+        while waiting and time.monotonic() < until and not stopping and supervisor.poll() is None:
+            for version in [version for version in waiting if is_ready(pool, version)]:
+                say(f"{version.name}: version {version.version} is ready")
+                waiting.remove(version)
+            time.sleep(POLL_SECONDS)
+    for version in waiting:
+        say(f"{version.name}: version {version.version} is not ready; {home.logs / version.program_name}.log says more")
 
 
 def _wait(home: Home, running: Running, supervisor: subprocess.Popen[bytes], stopping: list[int]) -> bool:

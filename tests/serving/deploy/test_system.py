@@ -226,11 +226,10 @@ def test_gunicorns_own_errors_are_json_too(system):
     def raw(request):
         with socket.create_connection(("127.0.0.1", system.port), timeout=30) as connection:
             connection.sendall(request)
-            received = b""
-            while part := connection.recv(65536):
-                received += part
-        head, _, body = received.partition(b"\r\n\r\n")
-        return int(head.split()[1]), json.loads(body)
+            with connection.makefile("rb") as stream:
+                status = int(stream.readline().split()[1])
+                head = dict(line.split(b": ") for line in iter(stream.readline, b"\r\n"))
+                return status, json.loads(stream.read(int(head[b"Content-Length"])))
 
     assert raw(b"nonsense\r\n\r\n")[0] == 400
     status, answer = raw(b"GET /js/predict?json=" + b"x" * 2_000_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
