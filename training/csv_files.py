@@ -39,6 +39,8 @@ class _Layout:
     has_time: bool
     iso: bool
     zoned: bool
+    odd: str | None
+    """What pandas would overlook in the first row of numbers, and in no other."""
 
 
 def read_csv(stream: BinaryIO, request: Request) -> Table:
@@ -62,6 +64,8 @@ def read_csv(stream: BinaryIO, request: Request) -> Table:
         Names row and column of what is no number.
     """
     layout = _layout(stream, request)
+    if layout.odd:
+        _explain(stream, layout, request, ValueError(layout.odd))
     blocks: list[npt.NDArray[np.float64]] = []
     stamps: list[Any] = []
     rows = 0
@@ -114,9 +118,10 @@ def _layout(stream: BinaryIO, request: Request) -> _Layout:
     _refuse_no_header(names, request)
     _refuse_other_separators(names, request)
     request.check_names(names, header_line)
-    if first and len(first) > len(names) + 1:  # pandas would cut the first row, as it does no other
-        check_widths(stream, len(names), header_line + 1, request)
     cell = first[0] if first else ""
+    odd = "the first row has more cells than the header" if len(first or ()) > len(names) + 1 else None
+    if cell.startswith("\ufeff"):
+        odd = "there is a byte order mark after the header"
     dated = times.looks_like_time(cell)
     named = times.is_time_name(names[0])
     has_time = request.time != "none" and (named or dated)
@@ -125,7 +130,7 @@ def _layout(stream: BinaryIO, request: Request) -> _Layout:
     if has_time and len(names) == 1:
         raise DataError("there is nothing beside the time column", request.file)
     iso = has_time and NUMBER.fullmatch(cell) is None
-    return _Layout(names, header_line + 1, start, has_time, iso, iso and times.has_zone(cell))
+    return _Layout(names, header_line + 1, start, has_time, iso, iso and times.has_zone(cell), odd)
 
 
 def _record(stream: BinaryIO, line: int, request: Request) -> tuple[list[str] | None, int]:

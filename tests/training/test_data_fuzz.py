@@ -55,6 +55,7 @@ def plain(text: str) -> list[list[float]]:
 @example("a,b\n1\0,2\n", False)
 @example("a,b\n1,2\0\n", True)
 @example("a,b\n1,\0\n", True)
+@example("a,b\n\ufeff,", True)
 @example('a,b\n"1"2,3\n', False)
 @example('a,b\n1"2",3\n', False)
 @example("a,b\n1,2\r3,4\n", False)
