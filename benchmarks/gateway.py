@@ -138,7 +138,7 @@ def main() -> int:
             running([__file__, "--stand-in", str(upstream_port)], upstream_port),
             running(["-m", "serving.proxy", "--port", str(port)], port, INLIER_HOME=folder) as pid,
         ):
-            print(urllib.request.urlopen(f"http://127.0.0.1:{port}/js/predict?{query}").read().decode())  # noqa: S310
+            print(urllib.request.urlopen(f"http://127.0.0.1:{port}/js/predict?{query}").read().decode())
             asyncio.run(load(port, get, 500, arguments.connections))
             results = []
             for _ in range(arguments.repeats):
