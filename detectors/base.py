@@ -4,7 +4,7 @@ A new detector is a module with a subclass of `Detector` (rows that stand alone:
 ``detectors/registry.py``; the contract suite in ``tests/contract`` then tests it.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
@@ -22,7 +22,7 @@ IntArray = npt.NDArray[np.int64]
 _FEW_VALUES = 4096  # up to here a truth value for each is faster than a sum, and small
 
 
-class Detector(OutlierMixin, BaseEstimator):
+class Detector(OutlierMixin, BaseEstimator, ABC):
     """What all detectors have in common.
 
     A row is an anomaly iff ``anomaly_score > threshold_``.

@@ -18,11 +18,21 @@ def thread_count() -> int:
     -------
     int
         At least 1. Processors are counted within the limits of a container.
+
+    Raises
+    ------
+    ValueError
+        If ``INLIER_THREADS`` is not a number.
     """
     chosen = _threads.get()
-    if chosen is None:
-        chosen = int(os.environ.get("INLIER_THREADS") or joblib.cpu_count())
-    return max(1, chosen)
+    if chosen is not None:
+        return max(1, chosen)
+    asked = os.environ.get("INLIER_THREADS", "").strip()
+    if not asked:
+        return max(1, int(joblib.cpu_count()))
+    if not asked.isdecimal():
+        raise ValueError(f"INLIER_THREADS={asked!r} should be a number of threads")
+    return max(1, int(asked))
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """A fitted detector's state as plain values, and back with every number checked.
 
-Kernels do not check bounds, and a model file is input like any other. So arrays travel as ``(tag, dtype, shape, bytes)``:
-reading one calls nothing of numpy's that a file could choose, and a file written under numpy 2 opens under 1.26.
+Kernels do not check bounds, and a model file is input like any other. So arrays travel as ``(tag, dtype, shape,
+bytes)``: reading one calls nothing of numpy's that a file could choose, and a file written under numpy 2 opens under
+1.26.
 """
 
 import math
@@ -15,6 +16,7 @@ from detectors.errors import InvalidState
 
 _ARRAY = "array"
 _NAMES = "names"
+_LONGEST = 2**48  # numpy refuses longer axes even where another one has no element
 _DTYPES = {"<f8", "<f4", "<i8", "<i4", "|b1", "|u1"}
 
 
@@ -29,8 +31,8 @@ class Array:
     shape : tuple of int or str
         A string stands for any length, the same wherever it is used in one schema; it may be a scalar attribute's name.
     low, high : float or str or None
-        Inclusive bounds of every element. A string ``"name"`` is the length or scalar of that name, and that value itself
-        is then out of bounds, as an index would be.
+        Inclusive bounds of every element. A string ``"name"`` is the length or scalar of that name, and that value
+        itself is then out of bounds, as an index would be.
     finite : bool
         Whether infinity is refused. NaN is refused unless `nan`.
     nan : bool
@@ -122,9 +124,9 @@ def _decode_value(name: str, value: Any) -> Any:
     if len(value) != 4:
         raise InvalidState(f"{name}: not an array")
     _, dtype, shape, data = value
-    if dtype not in _DTYPES or not isinstance(data, bytes):
+    if not isinstance(dtype, str) or dtype not in _DTYPES or not isinstance(data, bytes):
         raise InvalidState(f"{name}: arrays of {dtype!r} are not read")
-    if not (isinstance(shape, tuple) and all(type(length) is int and length >= 0 for length in shape)):
+    if not (isinstance(shape, tuple) and all(type(length) is int and 0 <= length <= _LONGEST for length in shape)):
         raise InvalidState(f"{name}: {shape!r} is not a shape")
     if math.prod(shape) * np.dtype(dtype).itemsize != len(data):
         raise InvalidState(f"{name}: {len(data)} bytes do not fill an array of shape {shape}")
@@ -178,7 +180,7 @@ def _check_scalar(name: str, value: Any, rule: Scalar) -> None:
         raise InvalidState(f"{name} should be {rule.type.__name__}, not {type(value).__name__}")
     if isinstance(value, str):
         return
-    if rule.finite and not math.isfinite(value):
+    if isinstance(value, float) and rule.finite and not math.isfinite(value):
         raise InvalidState(f"{name} is {value}")
     if (rule.low is not None and not value >= rule.low) or (rule.high is not None and not value <= rule.high):
         raise InvalidState(f"{name} is {value}, outside [{rule.low}, {rule.high}]")
@@ -188,7 +190,9 @@ def _check_shape(name: str, value: Any, rule: Array, lengths: dict[str, int]) ->
     if not isinstance(value, np.ndarray) or value.dtype != np.dtype(rule.dtype):
         raise InvalidState(f"{name} should be an array of {rule.dtype}")
     expected = tuple(
-        length if isinstance(length, int) else lengths.setdefault(length, value.shape[axis] if axis < value.ndim else -1)
+        length
+        if isinstance(length, int)
+        else lengths.setdefault(length, value.shape[axis] if axis < value.ndim else -1)
         for axis, length in enumerate(rule.shape)
     )
     if value.shape != expected:

@@ -79,5 +79,6 @@ def auto_threshold(scores: FloatArray, *, bounded: bool = True) -> float:
         if inside == len(logs):
             break
         logs = logs[:inside]
-    threshold = 1.0 / (1.0 + np.exp(-fence)) if bounded else np.exp(fence)
+    with np.errstate(over="ignore"):
+        threshold = 1.0 / (1.0 + np.exp(-fence)) if bounded else min(np.exp(fence), np.finfo(np.float64).max)
     return max(float(threshold), float(ordered[inside - 1]))  # the way there and back may have rounded below it
