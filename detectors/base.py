@@ -96,20 +96,22 @@ class Detector(OutlierMixin, BaseEstimator, ABC):
             For rows of another width, or not finite numbers.
         """
 
-    def training_scores(self, X: npt.ArrayLike) -> FloatArray:
+    def training_scores(self, X: npt.ArrayLike, rows: IntArray | None = None) -> FloatArray:
         """What `anomaly_score` says of the rows it was fitted on, sooner where fitting has found some of it out.
 
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
             The very rows given to `fit`.
+        rows : ndarray of int64, optional
+            Only these of them; not for series, whose rows don't stand alone.
 
         Returns
         -------
         ndarray of shape (n_rows,), float64
             The same bits.
         """
-        return self.anomaly_score(X)
+        return self.anomaly_score(X if rows is None else np.asarray(X)[rows])
 
     @abstractmethod
     def feature_contributions(self, X: npt.ArrayLike) -> FloatArray:

@@ -95,6 +95,7 @@ class DBSCAN(RowDetector):
     components_: FloatArray
     labels_: IntArray
     _cores: kdtree.Tree | None
+    _reached: FloatArray | None
 
     def __init__(
         self,
@@ -142,12 +143,12 @@ class DBSCAN(RowDetector):
         self.components_ = rows[self.core_sample_indices_]
         self.threshold_ = THRESHOLD
         self.labels_ = np.full(rows.shape[0], -1, dtype=np.int64)
-        self._cores = None
+        self._cores = self._reached = None
         if self.core_sample_indices_.size:
             cores = kdtree.part_of(tree, is_core)
             self._label_cores(tree, cores, radius)
             self._cores = replace(cores, order=(np.cumsum(is_core) - 1)[cores.order])
-            self._label_borders(tree, cores, radius, rows, np.flatnonzero(~is_core))
+            self._reached = self._label_borders(tree, cores, radius, rows, np.flatnonzero(~is_core))
         return self
 
     def _label_cores(self, tree: kdtree.Tree, cores: kdtree.Tree, radius: neighbours.Radius) -> None:
@@ -161,20 +162,22 @@ class DBSCAN(RowDetector):
 
     def _label_borders(
         self, tree: kdtree.Tree, cores: kdtree.Tree, radius: neighbours.Radius, rows: FloatArray, others: IntArray
-    ) -> None:
+    ) -> FloatArray:
+        """Give the rows that a core sample reaches its label; how far it is, reduced, from each of the others."""
         if not others.size:
-            return
+            return np.empty(0)
         reduced, nearest = kdtree.nearest(cores, rows[others])
         border = reduced <= radius.surely
         doubtful = np.flatnonzero((reduced > radius.surely) & (reduced <= radius.hardly))
         border[doubtful] = neighbours.reached_rows(tree, cores, radius, others[doubtful], rows)
         self.labels_[others[border]] = self.labels_[nearest[border]]
+        return reduced
 
     def _restore(self) -> None:
         indices = self.core_sample_indices_
         if (np.diff(indices) <= 0).any() or (self.labels_[indices] < 0).any():
             raise InvalidState("core_sample_indices_ are not the numbers of core samples")
-        self._cores = None
+        self._cores = self._reached = None
 
     def _tree(self) -> kdtree.Tree | None:
         """The tree of core samples; after reading a file, built when it is first asked for."""
@@ -188,12 +191,15 @@ class DBSCAN(RowDetector):
         if cores is None:
             return np.full(X.shape[0], np.inf), np.full(X.shape[0], -1)
         reduced, nearest = kdtree.nearest(cores, X)
+        return self._distances(reduced), nearest
+
+    def _distances(self, reduced: FloatArray) -> FloatArray:
         distances = kdtree.distances(reduced, self.metric)
         limit = self.eps_ * self.eps_ if self.metric == "euclidean" else self.eps_
         # The verdict compares reduced distances, as fitting does; their root must not contradict it.
         within = np.minimum(distances, self.eps_)
         beyond = np.maximum(distances, np.nextafter(self.eps_, np.inf))
-        return np.where(reduced <= limit, within, beyond), nearest
+        return np.where(reduced <= limit, within, beyond)
 
     def anomaly_score(self, X: npt.ArrayLike) -> FloatArray:
         """How far each row is from the nearest core sample.
@@ -210,13 +216,15 @@ class DBSCAN(RowDetector):
         """
         return limit_scores(self._nearest(self._rows(X))[0], self.eps_)
 
-    def training_scores(self, X: npt.ArrayLike) -> FloatArray:
-        """What `anomaly_score` says of the rows it was fitted on: core samples score 0, only the others are looked up.
+    def training_scores(self, X: npt.ArrayLike, rows: IntArray | None = None) -> FloatArray:
+        """What `anomaly_score` says of the rows it was fitted on: fitting has found the distances of all of them.
 
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
             The very rows given to `fit`.
+        rows : ndarray of int64, optional
+            Only these of them.
 
         Returns
         -------
@@ -228,15 +236,16 @@ class DBSCAN(RowDetector):
         ValueError
             For another number of rows.
         """
-        rows = self._rows(X)
-        if rows.shape[0] != self.labels_.shape[0]:
-            raise ValueError(f"DBSCAN was fitted on {self.labels_.shape[0]} rows, these are {rows.shape[0]}")
-        scores = np.zeros(rows.shape[0])
-        others = np.ones(rows.shape[0], bool)
+        given = self._rows(X)
+        if given.shape[0] != self.labels_.shape[0]:
+            raise ValueError(f"DBSCAN was fitted on {self.labels_.shape[0]} rows, these are {given.shape[0]}")
+        if self._reached is None:  # read from a file
+            return super().training_scores(given, rows)
+        scores = np.zeros(given.shape[0])
+        others = np.ones(given.shape[0], bool)
         others[self.core_sample_indices_] = False
-        if others.any():
-            scores[others] = self.anomaly_score(rows[others])
-        return scores
+        scores[others] = limit_scores(self._distances(self._reached), self.eps_)
+        return scores if rows is None else scores[rows]
 
     def assign(self, X: npt.ArrayLike) -> IntArray:
         """The cluster each row belongs to: that of its nearest core sample.

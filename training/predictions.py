@@ -49,8 +49,8 @@ class Predictions:
     column_scores: dict[str, FloatArray] = field(default_factory=dict)
 
 
-def anomaly_scores(detector: Detector, features: Features, rows: npt.NDArray[np.int64] | None = None) -> FloatArray:
-    """Score rows, with their times where the detector is one of series.
+def training_scores(detector: Detector, features: Features, rows: npt.NDArray[np.int64] | None = None) -> FloatArray:
+    """Score the rows that a detector was fitted on, with their times where it is one of series.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def anomaly_scores(detector: Detector, features: Features, rows: npt.NDArray[np.
     if detector.kind == "univariate":
         series: Any = detector
         return series.anomaly_score(features.values, times=features.times)  # type: ignore[no-any-return]
-    return detector.anomaly_score(features.values if rows is None else features.values[rows])
+    return detector.training_scores(features.values, rows)
 
 
 def predict(

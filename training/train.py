@@ -18,7 +18,7 @@ from training.features import Features
 from training.histograms import Histogram
 from training.metrics import evaluate
 from training.model import Model
-from training.predictions import anomaly_scores
+from training.predictions import training_scores
 from training.search import can_search
 from training.search import search as best_of
 
@@ -100,7 +100,7 @@ def train(
         fit(estimator, features)
     report(0.6, "scoring training rows")
     scored = None if labels is not None or made_of.kind == "univariate" else _evenly_spaced(len(features))
-    scores = anomaly_scores(estimator, features, scored)
+    scores = training_scores(estimator, features, scored)
     report(0.9, "counting values")
     metrics = {} if labels is None else evaluate(labels, scores, estimator.threshold_)
     if searched is not None:

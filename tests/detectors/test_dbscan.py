@@ -251,6 +251,9 @@ def test_training_rows_score_the_same_either_way() -> None:
     rows[10] = rows[11]
     for detector in (DBSCAN(eps=0.3), DBSCAN(eps=1e-9), DBSCAN(eps=100.0), DBSCAN()):
         detector.fit(rows)
-        assert (detector.training_scores(rows) == detector.anomaly_score(rows)).all()
+        scores, some = detector.anomaly_score(rows), np.array([5, 3, 1999])
+        for same in (detector, pickle.loads(pickle.dumps(detector))):
+            assert (same.training_scores(rows) == scores).all()
+            assert (same.training_scores(rows, some) == scores[some]).all()
     with pytest.raises(ValueError, match="2000 rows, these are 5"):
         detector.training_scores(rows[:5])

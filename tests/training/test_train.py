@@ -40,8 +40,8 @@ def test_every_detector_trains_and_comes_back(any_detector: str) -> None:
     json.dumps(model.metadata(), allow_nan=False)
     read = parse_model(*dump_model(model))
     assert read.metadata() == model.metadata()
-    assert training.anomaly_scores(read.detector, features).tobytes() == (
-        training.anomaly_scores(model.detector, features).tobytes()
+    assert training.training_scores(read.detector, features).tobytes() == (
+        training.training_scores(model.detector, features).tobytes()
     )
 
 
