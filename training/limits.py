@@ -22,10 +22,13 @@ class Limit:
         The limit.
     f1 : float
         With the labels it was found on.
+    margin : float
+        How far the two values next to the limit are apart, relatively: 0 to 1.
     """
 
     value: float
     f1: float
+    margin: float
 
 
 @dataclass(frozen=True)
@@ -99,10 +102,12 @@ def _best(values: FloatArray, labels: IntArray, lowest: float) -> Limit:
     apart |= np.isinf(upper) & np.isfinite(lower)
     ends = np.flatnonzero(apart)
     if ends.size == 0 or not labels.any():
-        return Limit(_above(float(padded[0])), 0.0)
+        return Limit(_above(float(padded[0])), 0.0, 0.0)
     scores = 2.0 * np.cumsum(labels)[ends] / (ends + 1 + labels.sum())
     best = int(np.argmax(scores))
-    return Limit(_between(float(lower[ends[best]]), float(upper[ends[best]])), float(scores[best]))
+    below, above = float(lower[ends[best]]), float(upper[ends[best]])
+    margin = 1.0 if np.isinf(above) else (above - below) / max(abs(above), abs(below))
+    return Limit(_between(below, above), float(scores[best]), margin)
 
 
 def _between(lower: float, upper: float) -> float:

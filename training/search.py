@@ -7,7 +7,9 @@ the very labels that chose the limit claims too much; the cross-validated one is
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +49,8 @@ class Candidate:
         On all labels, those that chose the limit.
     f1_cross_validated : float or None
         On labels held out; None where there are too few.
+    margin : float
+        How far apart the values on both sides of the limit are, relatively.
     """
 
     detector: str
@@ -55,6 +59,7 @@ class Candidate:
     limit: float
     f1: float
     f1_cross_validated: float | None
+    margin: float
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a report."""
@@ -156,7 +161,7 @@ def search(
     Returns
     -------
     Found
-        The best by F1 on all labels, of equally good ones by cross-validated F1.
+        The best by F1 on all labels, of equally good ones by cross-validated F1, then by the limit's margin.
 
     Raises
     ------
@@ -181,18 +186,14 @@ def search(
     folds = _folds(detector, features, labels, seed)
     tried = trials(detector, features, given)
     candidates: list[Candidate] = []
-    run = joblib.Parallel(n_jobs=n_jobs or thread_count(), prefer="threads", return_as="generator")
-    outcomes = run(joblib.delayed(_try)(trial, features, labels, folds) for trial in tried)
-    try:
-        for done, (trial, outcome) in enumerate(zip(tried, outcomes, strict=True), 1):
+    with closing(_tried_side_by_side(tried, features, labels, folds, n_jobs)) as outcomes:
+        for done, (trial, outcome) in enumerate(outcomes, 1):
             candidates += outcome
             if stopped is not None and stopped():
                 raise JobStopped
             if progress is not None:
                 progress(done / len(tried), _described(trial, outcome))
-    finally:
-        outcomes.close()
-    ranked = sorted(candidates, key=lambda one: (-one.f1, -(one.f1_cross_validated or 0.0)))
+    ranked = sorted(candidates, key=lambda one: (-one.f1, -(one.f1_cross_validated or 0.0), -one.margin))
     best = ranked[0]
     return Found(fitted(best, features), best, tuple(ranked), time.perf_counter() - started)
 
@@ -236,6 +237,25 @@ def _folds(detector: str, features: Features, labels: IntArray, seed: int) -> In
     return splits.stratified(labels, seed)
 
 
+def _tried_side_by_side(
+    tried: list[Trial], features: Features, labels: IntArray, folds: IntArray | None, n_jobs: int | None
+) -> Generator[tuple[Trial, list[Candidate]], None, None]:
+    wanted = True
+
+    def calls() -> Iterator[Any]:  # taken a few at a time, so that hardly any are under way when nobody wants more
+        for trial in tried:
+            if wanted:
+                yield joblib.delayed(_try)(trial, features, labels, folds)
+
+    run = joblib.Parallel(n_jobs=n_jobs or thread_count(), prefer="threads", return_as="generator")
+    outcomes = run(calls())
+    try:
+        yield from zip(tried, outcomes, strict=False)
+    finally:
+        wanted = False
+        deque(outcomes, maxlen=0)
+
+
 def _try(trial: Trial, features: Features, labels: IntArray, folds: IntArray | None) -> list[Candidate]:
     known, outcome = family(trial.detector), []
     try:
@@ -243,7 +263,11 @@ def _try(trial: Trial, features: Features, labels: IntArray, folds: IntArray | N
             ranked = Ranked.of(values, labels, folds, known.lowest)
             best = ranked.best()
             at_best = known.at(parameters, best.value)
-            outcome.append(Candidate(trial.detector, trial.scaling, at_best, best.value, best.f1, ranked.held_out_f1()))
+            outcome.append(
+                Candidate(
+                    trial.detector, trial.scaling, at_best, best.value, best.f1, ranked.held_out_f1(), best.margin
+                )
+            )
     except ValueError as error:  # scikit-learn's word for wrong parameters and for wrong rows
         raise TrainingError(f"{registry.find(trial.detector).title} on {features.source}: {error}") from error
     return outcome
