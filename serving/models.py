@@ -310,6 +310,12 @@ class INNE(DetectorModel):
     detector = "inne"
 
 
+class DBSCAN(DetectorModel):
+    """Density-based clustering: a row far from every core row is noise."""
+
+    detector = "dbscan"
+
+
 class IQR(SeriesModel):
     """Values far outside the quartiles."""
 
@@ -328,7 +334,9 @@ class Persist(SeriesModel):
     detector = "persist"
 
 
-MODELS: Final[dict[str, type[DetectorModel]]] = {served.detector: served for served in (INNE, IQR, Quantile, Persist)}
+MODELS: Final[dict[str, type[DetectorModel]]] = {
+    served.detector: served for served in (INNE, DBSCAN, IQR, Quantile, Persist)
+}
 """Classes by the registry's name of their detector."""
 
 

@@ -9,8 +9,6 @@ import click
 from detectors.errors import InlierError
 
 if TYPE_CHECKING:
-    import socket
-
     from serving.settings import MicroserviceSettings
 
 
@@ -54,20 +52,20 @@ def _serve(model: str, options: dict[str, Any]) -> int:
     except pydantic.ValidationError as error:
         raise ComponentError(explain(error, MicroserviceSettings)) from error
     logs.configure(settings.log_level, settings.log_format)
-    sockets = [server.bind(settings.host, settings.port)]
-    if settings.metrics_port is not None:
-        sockets.append(server.bind(settings.host, settings.metrics_port))
-    if settings.workers == 1:
-        return server.serve(loading.load(model, settings.parameters), settings, sockets)
-    return _serve_with_workers(model, settings, sockets)
+    ports = [port for port in (settings.port, settings.metrics_port) if port is not None]
+    if settings.workers > 1:
+        return _serve_with_workers(model, settings, ports)
+    sockets = [server.bind(settings.host, port) for port in ports]
+    return server.serve(loading.load(model, settings.parameters), settings, sockets)
 
 
-def _serve_with_workers(model: str, settings: "MicroserviceSettings", sockets: list["socket.socket"]) -> int:
+def _serve_with_workers(model: str, settings: "MicroserviceSettings", ports: list[int]) -> int:
     from serving.microservice import loading, server
     from serving.microservice.board import Board
     from serving.microservice.workers import Workers
 
     board = Board(settings.workers)
+    reserved = [server.reserve(settings.host, port) for port in ports]
 
     def run(worker: int) -> int:
         try:
@@ -75,9 +73,10 @@ def _serve_with_workers(model: str, settings: "MicroserviceSettings", sockets: l
         except InlierError as error:
             click.echo(f"error: {error}", err=True)
             return 2
+        sockets = [server.bind(settings.host, one.getsockname()[1], shared=True) for one in reserved]
         return 1 if server.serve(user, settings, sockets, board, worker) else 0
 
-    status = Workers(settings.workers, run, sockets).supervise()
+    status = Workers(settings.workers, run).supervise()
     if status == 2:
         sys.exit(2)
     return status

@@ -24,7 +24,7 @@ from serving.errors import (
     TooSlow,
     WrongMethod,
 )
-from serving.microservice import seldon_routes
+from serving.microservice import oip_routes, seldon_routes
 from serving.microservice.messages import Handler, Reply, Request, Route
 from serving.microservice.service import Service
 
@@ -36,6 +36,7 @@ _log = logging.getLogger("inlier.microservice")
 _LONG_SECONDS = 0.005
 _DRAINED_BYTES = 64 * 1024 * 1024
 _NOWHERE = Route({}, "unknown")
+_NOWHERE_V2 = Route({}, "unknown", style="v2")
 
 
 class ClientGone(Exception):
@@ -53,7 +54,8 @@ class Microservice:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self._routes = seldon_routes.SeldonRoutes(service).table()
+        self._oip = oip_routes.OipRoutes(service)
+        self._routes = {**seldon_routes.SeldonRoutes(service).table(), **self._oip.table()}
         settings = service.settings
         self._max_body = settings.max_body_bytes
         self._bodies = Bodies(settings.body_seconds)
@@ -71,23 +73,23 @@ class Microservice:
         if scope["type"] != "http":
             return
         began = perf_counter()
-        route = self._routes.get(scope["path"], _NOWHERE)
+        path = scope["path"]
+        route = self._routes.get(path) or self._oip.find(path) or (_NOWHERE_V2 if path.startswith("/v2/") else _NOWHERE)
         try:
-            try:
-                reply = await self._answer(route, scope, receive)
-            except ServingError as error:
-                reply = self._refuse(error, scope)
-            except ClientGone:
-                return
-            except asyncio.CancelledError:
-                if not self.service.draining:
-                    raise
-                reply = self._refuse(NotReady("the service stops before this is done"), scope)
-            except Exception as error:  # noqa: BLE001 - every request gets an answer
-                _log.exception("%s %s failed", scope["method"], scope["path"])
-                reply = self._refuse(ModelFault(str(error) or type(error).__name__), scope, logged=True)
-        finally:
-            seconds = perf_counter() - began
+            reply = await self._answer(route, scope, receive)
+        except ServingError as error:
+            reply = self._refuse(error, route, scope)
+        except ClientGone:
+            return
+        except asyncio.CancelledError:
+            if not self.service.draining:
+                raise
+            reply = self._refuse(NotReady("the service stops before this is done"), route, scope)
+        except Exception as error:  # noqa: BLE001 - every request gets an answer
+            _log.exception("%s %s failed", scope["method"], scope["path"])
+            reply = self._refuse(ModelFault(str(error) or type(error).__name__), route, scope, logged=True)
+        seconds = perf_counter() - began
+        self.service.count(route.name, reply.status, seconds, reply.outcome)
         await self._send(reply, scope, send)
         if self._access_log:
             _log.info("%s %s %d %.2f ms %s", scope["method"], scope["path"], reply.status, seconds * 1e3, reply.puid)
@@ -96,7 +98,7 @@ class Microservice:
         method = scope["method"]
         handler = route.handlers.get("GET" if method == "HEAD" else method)
         if handler is None:
-            if route is _NOWHERE:
+            if not route.handlers:
                 raise NotHere(f"there is nothing at {scope['path']}")
             allowed = ", ".join(route.handlers)
             raise WrongMethod(f"{scope['path']} takes {allowed}, not {method}", allowed)
@@ -144,8 +146,8 @@ class Microservice:
             raise TooLarge(f"the body is larger than {self._max_body} bytes")
         return b"".join(parts)
 
-    def _refuse(self, error: ServingError, scope: Scope, *, logged: bool = False) -> Reply:
-        reply = seldon_routes.refusal(error)
+    def _refuse(self, error: ServingError, route: Route, scope: Scope, *, logged: bool = False) -> Reply:
+        reply = (oip_routes if route.style == "v2" else seldon_routes).refusal(error)
         if isinstance(error, WrongMethod):
             reply.headers = ((b"allow", error.allowed.encode()),)
         elif isinstance(error, TooLarge | TooSlow):

@@ -52,12 +52,15 @@ class Outcome:
         Checked.
     judged : Judged or None
         Rows and scores, from one of our own classes.
+    rows : int
+        How many the payload had.
     """
 
     data: Any
     tags: dict[str, Any] = field(default_factory=dict)
     metrics: list[dict[str, Any]] = field(default_factory=list)
     judged: "Judged | None" = None
+    rows: int = 0
 
 
 class Component:
@@ -145,7 +148,9 @@ class Component:
             answer = guarded(method, payload, names, meta)
         except NotImplementedHere:
             answer = default
-        return self._with_extras(answer)
+        outcome = self._with_extras(answer)
+        outcome.rows = len(payload) if isinstance(payload, np.ndarray) and payload.ndim else 1
+        return outcome
 
     def _with_extras(self, answer: Any) -> Outcome:
         outcome = unwrap(answer)

@@ -10,6 +10,7 @@ import numpy as np
 from serving.errors import BadData, ModelFault, ServingError
 from serving.microservice.component import Component, NotImplementedHere, Outcome, check_metrics, guarded, need_int
 from serving.microservice.messages import TEXT, Handler, Reply, Request, Route
+from serving.microservice.metrics import CONTENT_TYPE
 from serving.microservice.service import Service
 from serving.protocols import forms, numbers, seldon
 
@@ -56,6 +57,7 @@ class SeldonRoutes:
             ("/metadata", "metadata", self.metadata),
             ("/api/v1.0/metadata", "metadata", self.metadata),
             ("/seldon.json", "openapi", self.openapi),
+            (self.service.settings.metrics_path, "metrics", self.metrics),
         )
         for path, name, handler in reads:
             routes[path] = Route({"GET": handler}, name)
@@ -161,6 +163,10 @@ class SeldonRoutes:
     def metadata(self, _: Request) -> Reply:
         """What the model is."""
         return Reply(seldon.dumps(self.service.metadata()))
+
+    def metrics(self, _: Request) -> Reply:
+        """Metrics for Prometheus."""
+        return Reply(self.service.render_metrics(), content_type=CONTENT_TYPE)
 
     def openapi(self, _: Request) -> Reply:
         """The description of this interface."""

@@ -12,6 +12,7 @@ import uvicorn
 
 from serving.errors import ComponentError
 from serving.microservice.app import Microservice
+from serving.microservice.board import Board
 from serving.microservice.reload import watch
 from serving.microservice.service import Service
 from serving.settings import MicroserviceSettings
@@ -23,7 +24,7 @@ STOP_SECONDS = 4.5
 """From SIGTERM until connections that are still open are cut."""
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """Take a port without listening on it yet: a port in use is known before a model is loaded.
 
     Parameters
@@ -32,6 +33,8 @@ def bind(host: str, port: int) -> socket.socket:
         Name or address.
     port : int
         0 takes a free one.
+    shared : bool
+        Whether other processes of ours bind it too, and the kernel deals out the connections.
 
     Returns
     -------
@@ -47,11 +50,36 @@ def bind(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(address)
+        bound.setblocking(False)
     except OSError as error:
         raise ComponentError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
-    bound.set_inheritable(True)
     return bound
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """Take a port that workers will share; it never listens itself.
+
+    Parameters
+    ----------
+    host, port
+        As for `bind`.
+
+    Returns
+    -------
+    socket
+        Bound.
+
+    Raises
+    ------
+    ComponentError
+        If the port is in use, be it by somebody who would share it.
+    """
+    with bind(host, port) as alone:
+        taken = alone.getsockname()[1]
+    return bind(host, taken, shared=True)
 
 
 class Server(uvicorn.Server):
@@ -148,7 +176,6 @@ class Server(uvicorn.Server):
         """Closing a listening socket resets what the kernel had accepted: take those first."""
         loop = asyncio.get_running_loop()
         for listening in self._sockets:
-            listening.setblocking(False)
             accepted = []
             while True:
                 try:
@@ -165,7 +192,13 @@ class Server(uvicorn.Server):
         )
 
 
-def serve(user: Any, settings: MicroserviceSettings, sockets: list[socket.socket]) -> int:
+def serve(
+    user: Any,
+    settings: MicroserviceSettings,
+    sockets: list[socket.socket],
+    board: Board | None = None,
+    worker: int = 0,
+) -> int:
     """Serve until told to stop.
 
     Parameters
@@ -176,13 +209,17 @@ def serve(user: Any, settings: MicroserviceSettings, sockets: list[socket.socket
         How.
     sockets : list of socket
         Bound.
+    board : Board, optional
+        Where workers count, if there are several.
+    worker : int
+        Which of them this is.
 
     Returns
     -------
     int
         How many requests were left unanswered: 0 if all went well.
     """
-    service = Service(user, settings)
+    service = Service(user, settings, board, worker)
     server = Server(Microservice(service), sockets)
     for one in sockets:
         host, port = one.getsockname()[:2]

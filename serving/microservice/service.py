@@ -9,7 +9,9 @@ import numpy as np
 
 from serving.errors import NotReady, ServingError, TooLarge
 from serving.microservice import metadata
-from serving.microservice.component import Component, is_own
+from serving.microservice.board import Board, tag
+from serving.microservice.component import Component, Outcome, is_own
+from serving.microservice.metrics import Metrics
 from serving.settings import MicroserviceSettings
 
 if TYPE_CHECKING:
@@ -27,14 +29,31 @@ class Service:
         An instance of a model class, loaded.
     settings : MicroserviceSettings
         Limits and names.
+    board : Board, optional
+        Where workers count, if there are several.
+    worker : int
+        Which of them this is.
     """
 
-    def __init__(self, user: Any, settings: MicroserviceSettings) -> None:
+    def __init__(self, user: Any, settings: MicroserviceSettings, board: Board | None = None, worker: int = 0) -> None:
         self.settings = settings
         self.component = Component(user)
         self.draining = False
         self.started = time.time()
         self._metadata = metadata.collect(self.component, settings)
+        self.metrics = Metrics(board or Board(), worker, self._labels())
+        self._model_tag = tag(self.version)
+
+    def _labels(self) -> dict[str, str]:
+        image, _, version = self.settings.image.rpartition(":")
+        labels = {
+            "deployment_name": self.settings.deployment,
+            "predictor_name": self.settings.predictor,
+            "model_name": self.name,
+            "model_image": image,
+            "model_version": version,
+        }
+        return {name: value for name, value in labels.items() if value}
 
     @property
     def name(self) -> str:
@@ -70,6 +89,7 @@ class Service:
         component = Component(user)
         self._metadata = metadata.collect(component, self.settings)
         self.component = component
+        self._model_tag = tag(self.version)
 
     def ready_component(self) -> Component:
         """The component, unless the service is about to stop."""
@@ -84,6 +104,27 @@ class Service:
 
     def count_reward(self, reward: float) -> None:
         """Count what a Feedback said."""
+        counts = (("seldon_api_model_feedback", 1.0), ("seldon_api_model_feedback_reward", reward))
+        self.metrics.custom([{"type": "COUNTER", "key": key, "value": value} for key, value in counts], "feedback")
+
+    def count(self, route: str, status: int, seconds: float, outcome: Outcome | None) -> None:
+        """Count a request that was answered."""
+        self.metrics.request(route, status, seconds)
+        if outcome is not None:
+            self.metrics.outcome(outcome, route, outcome.rows, self._model_tag)
+
+    def render_metrics(self) -> bytes:
+        """Metrics of all workers, with drift as it is now."""
+        found: list[tuple[str, dict[str, str], float]] = [
+            ("inlier_model_info", {"version": self.version, "title": self.title}, 1.0)
+        ]
+        if self.component.own:
+            from serving.microservice import drift
+
+            model = self.component.user.model
+            recent = self.metrics.recent(len(model.feature_names), self._model_tag)
+            found += drift.gauges(model, recent)
+        return self.metrics.render(found)
 
     def explanation(self, component: Component, judged: "Judged") -> dict[str, Any]:
         """What each feature did to each row's score, for ``meta.tags``."""

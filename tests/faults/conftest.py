@@ -1,0 +1,68 @@
+"""Brokers and databases that a fault is tried on; those of other servers only where there is one."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kombu import Connection
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+
+from tests.faults.fleet import Fleet
+
+BROKERS = {
+    "folder": "",
+    "redis": os.environ.get("INLIER_TEST_REDIS", "redis://127.0.0.1:6379/15"),
+    "rabbitmq": os.environ.get("INLIER_TEST_AMQP", "amqp://guest:guest@127.0.0.1:5672//"),
+}
+POSTGRES = os.environ.get("INLIER_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
+ROWS = b"a,b\n" + b"".join(b"%d,%d\n" % (row % 7, row % 5) for row in range(200))
+
+
+def require_broker(name: str) -> str:
+    url = BROKERS[name]
+    if url:
+        try:
+            with Connection(url, connect_timeout=2, transport_options={"max_retries": 1}) as connection:
+                connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)
+        except connection.connection_errors as error:
+            pytest.skip(f"no {name} answers at {url}: {error}")
+    return url
+
+
+def fleet_on(folder: Path, broker: str, database: str = "") -> Iterator[Fleet]:
+    fleet = Fleet(folder, broker, database)
+    fleet.upload("p/f/data.csv", ROWS)
+    yield fleet
+    fleet.close()
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    """All in a folder, as `inlier up` has it."""
+    yield from fleet_on(tmp_path, "")
+
+
+@pytest.fixture(params=sorted(BROKERS))
+def fleet_on_each_broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
+    yield from fleet_on(tmp_path, require_broker(request.param))
+
+
+@pytest.fixture
+def fleet_of_servers(tmp_path: Path) -> Iterator[Fleet]:
+    """RabbitMQ and PostgreSQL, as many machines would have it."""
+    broker, name = require_broker("rabbitmq"), f"inlier_{uuid.uuid4().hex[:12]}"
+    engine = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+    except OperationalError as error:
+        pytest.skip(f"no PostgreSQL answers at {POSTGRES}: {error}")
+    url = make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
+    yield from fleet_on(tmp_path, broker, url)
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
