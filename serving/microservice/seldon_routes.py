@@ -74,7 +74,7 @@ class SeldonRoutes:
         self.service.check_rows(message.payload)
         payload = message.rows if component.own else message.payload
         outcome = component.call("predict", payload, message.names, message.meta)
-        if request.query and outcome.judged is not None and _wants_explanation(request.query):
+        if request.query and outcome.judged is not None and wants_explanation(request.query):
             outcome.tags = {**outcome.tags, **self.service.explanation(component, outcome.judged)}
         return self._reply(component, message, outcome)
 
@@ -268,5 +268,5 @@ def _messages(document: Any) -> list[seldon.Message]:
     return [seldon.parse(message) for message in listed]
 
 
-def _wants_explanation(query: bytes) -> bool:
+def wants_explanation(query: bytes) -> bool:
     return b"explain" in query and forms.query(query).get("explain", "0").lower() in ("1", "true", "yes")

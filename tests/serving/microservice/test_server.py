@@ -172,6 +172,7 @@ class Load:
                 return
             except OSError as error:
                 self.unanswered.append(f"{'first' if fresh else 'later'} request of a connection: {error!r}")
+                connection.close()  # type: ignore[union-attr]
                 connection = None
                 continue
             assert answer.status == 200, body
@@ -179,6 +180,8 @@ class Load:
             if answer.getheader("connection") == "close":
                 connection.close()
                 connection = None
+        if connection is not None:
+            connection.close()
 
     def join(self) -> None:
         for thread in self.threads:
