@@ -14,6 +14,7 @@ from detectors import inne_kernels as kernels
 from detectors.base import FloatArray, IntArray, RowDetector
 from detectors.blocks import for_each_block
 from detectors.errors import InvalidState
+from detectors.inne_samples import draw, measure
 from detectors.state import Array, Scalar
 from detectors.thresholds import auto_threshold, contamination_threshold
 
@@ -151,7 +152,9 @@ class INNE(RowDetector):
         self.offsets_ = np.concatenate([[0], np.cumsum(sizes)])
         self.features_ = _draw_features(self.n_estimators, rows.shape[1], self._width(rows.shape[1]), random)
         drawn = _draw(len(rows), self.offsets_, random)
-        self.centres_ = rows[drawn[:, np.newaxis], np.repeat(self.features_, sizes, axis=0)]
+        self.centres_ = rows[drawn]
+        if self.features_.shape[1] < rows.shape[1]:
+            self.centres_ = np.take_along_axis(self.centres_, np.repeat(self.features_, sizes, axis=0), axis=1)
         self._measure()
         self.threshold_ = self._threshold(rows, random)
         return self
@@ -189,7 +192,7 @@ class INNE(RowDetector):
         features = np.pad(self.features_, ((0, 0), (0, padding)), constant_values=self.n_features_in_)
         centres = np.pad(self.centres_ * scale, ((0, 0), (0, padding)))
         squares, scores, medians = np.empty(len(centres)), np.empty(len(centres)), np.empty(n_members)
-        kernels.measure(self.offsets_, centres, squares, scores, medians)
+        measure(self.offsets_, centres, squares, scores, medians)
         self._balls = kernels.Balls(self.offsets_, features, centres, squares, scores, medians, scale)
         self._columns = np.ascontiguousarray(centres.T)
         chosen = features if width < self.n_features_in_ else features[:, :0]
@@ -288,7 +291,7 @@ class INNE(RowDetector):
 def _draw(population: int, offsets: IntArray, random: np.random.RandomState) -> IntArray:
     """Distinct numbers below `population` for each span between two offsets."""
     drawn = np.empty(offsets[-1], np.int64)
-    kernels.draw(random.random_sample(len(drawn)), population, offsets, drawn)
+    draw(random.random_sample(len(drawn)), population, offsets, drawn)
     return drawn
 
 
