@@ -8,7 +8,8 @@ PYTHON is an interpreter with ADTK, which does not run beside current pandas:
     uv pip install -p .venvs/adtk38/bin/python --require-hashes -r tests/detectors/adtk/requirements.txt
 
 Every case runs in a process of its own, on the same series (a wave with noise and a few spikes, a stamp a second). Both
-are given a pandas Series with a DatetimeIndex; the verdicts are counted and compared.
+are given a pandas Series with a DatetimeIndex; the verdicts are counted and compared. What takes less than ten seconds
+is run five times, and the fastest counts.
 """
 
 import argparse
@@ -72,10 +73,12 @@ def fit_and_predict(library, case, series):
 def child(library, case, file):
     series = read_series(file)
     fit_and_predict(library, case, series.iloc[:200_000])  # loads what is loaded at the first call
-    start, started = time.process_time(), time.perf_counter()
-    flagged = fit_and_predict(library, case, series)
-    seconds, wall = time.process_time() - start, time.perf_counter() - started
-    print(json.dumps({"seconds": seconds, "wall": wall, "flagged": flagged}))
+    took = []
+    while len(took) < 5 and sum(took) < 10.0:
+        start = time.process_time()
+        flagged = fit_and_predict(library, case, series)
+        took.append(time.process_time() - start)
+    print(json.dumps({"seconds": min(took), "flagged": flagged}))
 
 
 def measure(python, library, case, file):
@@ -87,6 +90,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--adtk", metavar="PYTHON", default=".venvs/adtk38/bin/python")
     arguments.add_argument("--rows", type=int, default=10_000_000)
+    arguments.add_argument("--case", choices=CASES, action="append", help="only this one; repeatable")
     arguments.add_argument("--child", nargs=3, metavar=("LIBRARY", "CASE", "FILE"), help=argparse.SUPPRESS)
     given = arguments.parse_args()
     if given.child:
@@ -98,12 +102,14 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         file = str(Path(folder) / "series.npy")
         write_series(file, given.rows)
-        for case, bar in BARS.items():
+        for case in given.case or CASES:
             ours, peer = measure(sys.executable, "inlier", case, file), measure(given.adtk, "adtk", case, file)
             if ours["flagged"] != peer["flagged"]:
                 raise SystemExit(f"{case}: {ours['flagged']} anomalies, ADTK has {peer['flagged']}")
             ratio = peer["seconds"] / ours["seconds"]
-            print(f"| {case} | {peer['seconds']:.2f} | {ours['seconds']:.3f} | {ratio:.1f}x | {bar}x |", flush=True)
+            print(
+                f"| {case} | {peer['seconds']:.2f} | {ours['seconds']:.3f} | {ratio:.1f}x | {BARS[case]}x |", flush=True
+            )
 
 
 if __name__ == "__main__":

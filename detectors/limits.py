@@ -44,8 +44,8 @@ def _score_band(values: FloatArray, low: float, mid: float, high: float, scores:
 
 
 @kernel
-def outside_band(values: FloatArray, low: float, high: float, verdicts: npt.NDArray[np.int64]) -> None:
-    """Set the verdict of values outside a band to -1; others stay as they are.
+def judge_band(values: FloatArray, low: float, high: float, verdicts: npt.NDArray[np.int64]) -> None:
+    """Judge values by a band.
 
     Parameters
     ----------
@@ -54,11 +54,10 @@ def outside_band(values: FloatArray, low: float, high: float, verdicts: npt.NDAr
     low, high : float
         The limits.
     verdicts : ndarray of shape (n,), int64
-        What is written to.
+        Becomes -1 for what is strictly outside, +1 otherwise.
     """
     for row in range(values.shape[0]):
-        if values[row] > high or values[row] < low:
-            verdicts[row] = -1
+        verdicts[row] = -1 if (values[row] > high) | (values[row] < low) else 1
 
 
 def band_scores(values: FloatArray, low: float, mid: float, high: float) -> FloatArray:

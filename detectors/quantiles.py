@@ -16,15 +16,7 @@ FloatArray = npt.NDArray[np.float64]
 
 _LONG = 100_000
 _SAMPLE = 1 << 16
-_CHUNK = 1024
-
-
-@kernel
-def _count_numbers(values: FloatArray) -> int:
-    count = 0
-    for value in values:
-        count += not math.isnan(value)
-    return count
+_CHUNK = 64
 
 
 @kernel
@@ -48,24 +40,37 @@ def has_number(values: FloatArray) -> bool:
 
 
 @kernel
-def _gather_between(
-    values: FloatArray, low: float, high: float, between: FloatArray, counts: npt.NDArray[np.int64]
-) -> None:
-    """Gather what is strictly between; count below, at low, between (-1 if there may be no room for it) and at high."""
-    below = at_low = at_high = found = 0
+def _gather(values: FloatArray, bounds: FloatArray, between: FloatArray, counts: npt.NDArray[np.int64]) -> int:
+    """Gather, for each pair of bounds, what is above the low one and at most the high one.
+
+    Counts are of what is below the low one, at most the low one, and gathered (-1 if there is no room for it).
+    Returns how many values are numbers.
+    """
+    numbers = 0
     for start in range(0, values.shape[0], _CHUNK):
         chunk = values[start : start + _CHUNK]
-        if found + chunk.shape[0] > between.shape[0]:
-            counts[2] = -1
-            return
         for value in chunk:
-            below += value < low
-            at_low += value == low
-            at_high += value == high
-        for value in chunk:
-            between[found] = value  # kept only if the next one does not overwrite it: a branch would be mispredicted
-            found += (value > low) & (value < high)
-    counts[0], counts[1], counts[2], counts[3] = below, at_low, found, at_high
+            numbers += not math.isnan(value)
+        for pair in range(bounds.shape[0]):
+            low, high = bounds[pair, 0], bounds[pair, 1]
+            below = to_low = to_high = 0
+            for value in chunk:
+                below += value < low
+                to_low += value <= low
+                to_high += value <= high
+            counts[pair, 0] += below
+            counts[pair, 1] += to_low
+            found = counts[pair, 2]
+            if to_high == to_low or found < 0:
+                continue
+            if found + chunk.shape[0] > between.shape[1]:
+                counts[pair, 2] = -1
+                continue
+            for value in chunk:
+                between[pair, found] = value  # stays unless the next one overwrites it; a branch would be mispredicted
+                found += (value > low) & (value <= high)
+            counts[pair, 2] = found
+    return numbers
 
 
 def quantiles(values: FloatArray, shares: Sequence[float]) -> list[float]:
@@ -88,13 +93,9 @@ def quantiles(values: FloatArray, shares: Sequence[float]) -> list[float]:
     >>> quantiles(np.array([4.0, 1.0, np.nan, 2.0]), [0.5, 0.75])
     [2.0, 3.0]
     """
-    count = int(_count_numbers(values))
     if len(values) < _LONG:
-        numbers = values[~np.isnan(values)] if count < len(values) else values
-        return _by_partition(numbers, shares)
-    sample = np.sort(values[np.random.default_rng(0).integers(0, len(values), _SAMPLE)])
-    sample = sample[: int(_count_numbers(sample))]
-    found = [_by_gathering(values, count, share, sample) for share in shares]
+        return _by_partition(values[~np.isnan(values)], shares)
+    found = _by_gathering(values, shares)
     missed = [share for share, quantile in zip(shares, found, strict=True) if quantile is None]
     exact = iter(_by_partition(values[~np.isnan(values)], missed) if missed else ())
     return [next(exact) if quantile is None else quantile for quantile in found]
@@ -123,27 +124,38 @@ def _by_partition(numbers: FloatArray, shares: Sequence[float]) -> list[float]:
     return [_interpolate(float(parted[rank]), float(parted[min(rank + 1, last)]), weight) for rank, weight in ranks]
 
 
-def _by_gathering(values: FloatArray, count: int, share: float, sample: FloatArray) -> float | None:
+def _by_gathering(values: FloatArray, shares: Sequence[float]) -> list[float | None]:
+    """The quantiles, None for those that are not where the sample says."""
+    sample = np.sort(values[np.random.default_rng(0).integers(0, len(values), _SAMPLE)])
+    sample = sample[: int(np.searchsorted(sample, np.nan))]
+    if len(sample) < _SAMPLE // 64:
+        return [None] * len(shares)
+    bounds = np.array([_bounds(sample, share) for share in shares])
+    between = np.empty((len(shares), len(values) // 8))
+    counts = np.zeros((len(shares), 3), np.int64)
+    count = int(_gather(values, bounds, between, counts))
+    found: list[float | None] = []
+    for share, (low, _), gathered, (below, to_low, size) in zip(shares, bounds, between, counts.tolist(), strict=True):
+        rank, weight = _rank(share, count)
+        if size < 0 or rank < below or rank + 1 >= to_low + size:
+            found.append(None)
+            continue
+        places = [
+            rank + step - to_low for step in (0, 1)
+        ]  # among the gathered ones; below 0, the value is the low bound
+        inside = sorted({place for place in places if place >= 0})
+        parted = np.partition(gathered[:size], inside) if inside else gathered
+        pair = [float(low if place < 0 else parted[place]) for place in places]
+        found.append(_interpolate(pair[0], pair[1], weight))
+    return found
+
+
+def _bounds(sample: FloatArray, share: float) -> tuple[float, float]:
+    """Between which values of a sorted sample a quantile is but for one column in millions."""
     size = len(sample)
-    if size < _SAMPLE // 64:
-        return None
-    slack = 5.0 * math.sqrt(share * (1.0 - share) * size) + 10.0  # five standard deviations of a rank in the sample
+    slack = 5.0 * math.sqrt(share * (1.0 - share) * size) + 10.0  # standard deviations of a rank in the sample
     start, stop = math.floor(share * size - slack), math.ceil(share * size + slack)
-    low = float(sample[start]) if start >= 0 else -math.inf
-    high = float(sample[stop]) if stop < size else math.inf
-    between = np.empty(len(values) // 8)
-    counts = np.zeros(4, np.int64)
-    _gather_between(values, low, high, between, counts)
-    below, at_low, inside, at_high = counts.tolist()
-    if low == high:
-        at_high = 0
-    rank, weight = _rank(share, count)
-    first = rank - below
-    if inside < 0 or first < 0 or first + 1 >= at_low + inside + at_high:
-        return None
-    wanted = [min(max(step + first - at_low, -1), inside) for step in (0, 1)]
-    parted = (
-        np.partition(between[:inside], [max(min(step, inside - 1), 0) for step in wanted]) if inside else between[:0]
+    return (
+        float(sample[start]) if start >= 0 else -math.inf,
+        float(sample[stop]) if stop < size else math.inf,
     )
-    pair = [low if step < 0 else high if step >= inside else float(parted[step]) for step in wanted]
-    return _interpolate(pair[0], pair[1], weight)

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from detectors import state
 from detectors.base import Detector, FloatArray, IntArray
 from detectors.errors import InvalidState
-from detectors.limits import THRESHOLD, band_scores, excess_shares, outside_band
+from detectors.limits import THRESHOLD, band_scores, excess_shares, judge_band
 from detectors.ordered import Series, in_time_order, preceded
 from detectors.quantiles import has_number
 from detectors.times import TimeArray, in_ns
@@ -348,10 +348,15 @@ class SeriesDetector(Detector):
         return band_scores(deviations, self.low_[column], self.mid_[column], self.high_[column])
 
     def _verdicts(self, series: Series) -> IntArray:
-        verdicts = np.ones(len(series.values), np.int64)
-        for column in range(self.n_features_in_):
-            outside_band(self._deviations(series, column), self.low_[column], self.high_[column], verdicts)
+        verdicts = self._judged(series, 0)
+        for column in range(1, self.n_features_in_):
+            np.minimum(verdicts, self._judged(series, column), out=verdicts)
         return series.answer(verdicts)
+
+    def _judged(self, series: Series, column: int) -> IntArray:
+        verdicts = np.empty(len(series.values), np.int64)
+        judge_band(self._deviations(series, column), self.low_[column], self.high_[column], verdicts)
+        return verdicts
 
     def _series(self, X: npt.ArrayLike, times: npt.ArrayLike | None, history: History) -> Series:
         if history not in (None, "fitted"):

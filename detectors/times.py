@@ -17,6 +17,8 @@ IntArray = npt.NDArray[np.int64]
 
 TimeArray = npt.NDArray[np.datetime64]
 
+_CHUNK = 1024
+
 _UNITS = {
     name: length
     for length, names in (
@@ -152,8 +154,13 @@ def in_ns(stamps: TimeArray) -> IntArray:
 
 @kernel
 def _increases(stamps: IntArray) -> bool:
-    for row in range(1, stamps.shape[0]):  # noqa: SIM110  numba is faster with a plain loop
-        if stamps[row] <= stamps[row - 1]:
+    earlier, later = stamps[:-1], stamps[1:]
+    for start in range(0, later.shape[0], _CHUNK):
+        before, after = earlier[start : start + _CHUNK], later[start : start + _CHUNK]
+        wrong = 0
+        for row in range(after.shape[0]):  # without a way out of the loop, several rows are compared at once
+            wrong += after[row] <= before[row]
+        if wrong:
             return False
     return True
 
