@@ -9,10 +9,7 @@ three renames, sidecar for both, model, sidecar for the new one, and a reader or
 that fits.
 """
 
-import hashlib
-import hmac
 import io
-import json
 import os
 import pickle
 import stat
@@ -22,47 +19,36 @@ from typing import Any
 from detectors.registry import DETECTORS
 from detectors.scaling import Scaled
 from training import files
-from training.errors import ModelDamaged, ModelFileError, ModelNotFound, ModelUntrusted
+from training.errors import ModelDamaged, ModelFileError, ModelNotFound
 from training.model import Model
+from training.sidecars import (
+    NotVouchedFor,
+    check_model,
+    entry_for,
+    replacing,
+    seal,
+    sidecar_path,
+    signing_key_from_environment,
+)
 from training.unpickling import loads
 
-SIGNING_KEY = "INLIER_SIGNING_KEY"
-"""The environment variable that holds the key models are signed with, and must be signed with to be read."""
+__all__ = [
+    "MAX_MODEL_BYTES",
+    "check_model",
+    "dump_model",
+    "load_model",
+    "parse_model",
+    "save_model",
+    "sidecar_path",
+    "signing_key_from_environment",
+]
 
 MAX_MODEL_BYTES = 4 * 2**30
 """A larger file is refused unless a caller says otherwise."""
 
 _MAX_SIDECAR_BYTES = 1 << 20
-_SIDECAR_FORMAT = "inlier-model/1"
 _ADMITTED: tuple[type, ...] = (Model, Scaled, *DETECTORS.values())
 _CLASSES = {(admitted.__module__, admitted.__qualname__): admitted for admitted in _ADMITTED}
-
-
-def signing_key_from_environment() -> bytes | None:
-    """The key in ``INLIER_SIGNING_KEY``.
-
-    Returns
-    -------
-    bytes or None
-        None where it is not set or empty.
-    """
-    return os.environ.get(SIGNING_KEY, "").encode() or None
-
-
-def sidecar_path(path: str | os.PathLike[str]) -> Path:
-    """Where the sidecar of a model file is.
-
-    Parameters
-    ----------
-    path : path
-        The model file.
-
-    Returns
-    -------
-    Path
-        The same with ``.json`` after it.
-    """
-    return Path(f"{os.fspath(path)}.json")
 
 
 def dump_model(model: Model, signing_key: bytes | None = None) -> tuple[bytes, bytes]:
@@ -89,55 +75,8 @@ def dump_model(model: Model, signing_key: bytes | None = None) -> tuple[bytes, b
     _Writer(buffer, protocol=5).dump(model)
     data = buffer.getvalue()
     loads(data, _CLASSES)
-    entry = {
-        "format": _SIDECAR_FORMAT,
-        "size": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "detector": model.detector_name,
-        "trained_at": model.trained_at,
-        "versions": model.versions,
-    }
-    key = signing_key or signing_key_from_environment()
-    if key is not None:
-        entry["hmac_sha256"] = _signature(entry, key)
-    return data, _as_json(entry)
-
-
-def check_model(
-    data: bytes, sidecar: bytes, signing_key: bytes | None = None, name: str | os.PathLike[str] = "model"
-) -> dict[str, Any]:
-    """Tell whether the bytes of a model file are those that its sidecar speaks of, without opening it.
-
-    Parameters
-    ----------
-    data, sidecar : bytes
-        What `dump_model` made, or what somebody claims it did.
-    signing_key : bytes, optional
-        What it must be signed with; the one of the environment if None; without any, no signature is asked for.
-    name : path
-        What errors call the file.
-
-    Returns
-    -------
-    dict
-        What the sidecar says of it: its detector, size, digest, versions.
-
-    Raises
-    ------
-    ModelDamaged
-        If they are not.
-    ModelUntrusted
-        If the signature is missing or wrong.
-    """
-    entries = _entries(sidecar, name)
-    digest = hashlib.sha256(data).hexdigest()
-    entry = next((entry for entry in entries if entry["size"] == len(data) and entry["sha256"] == digest), None)
-    if entry is None:
-        raise _NotVouchedFor(_mismatch(name, data, digest, entries[0]))
-    key = signing_key or signing_key_from_environment()
-    if key is not None:
-        _check_signature(entry, key, name)
-    return entry
+    facts = {"detector": model.detector_name, "trained_at": model.trained_at, "versions": model.versions}
+    return data, seal(data, facts, signing_key)
 
 
 def parse_model(
@@ -204,8 +143,7 @@ def save_model(model: Model, path: str | os.PathLike[str], signing_key: bytes | 
         with files.staged(target, data) as staged_model:
             replaced = _replaced_entry(target, beside)
             if replaced is not None:
-                both = _as_json(json.loads(sidecar) | {"replaces": replaced})
-                files.publish(beside, both)
+                files.publish(beside, replacing(sidecar, replaced))
             else:
                 files.publish(beside, sidecar)
             staged_model.replace(target)
@@ -251,15 +189,11 @@ def load_model(
         data = _read(target, max_bytes)
         try:
             return parse_model(data, sidecar, signing_key, target)
-        except _NotVouchedFor:
+        except NotVouchedFor:
             # A writer may have renamed between our two reads; it renamed the sidecar first, so that has changed then.
             before, sidecar = sidecar, _read_sidecar(target, beside)
             if sidecar == before:
                 raise
-
-
-class _NotVouchedFor(ModelDamaged):
-    """The digest differs."""
 
 
 class _Writer(pickle.Pickler):
@@ -275,57 +209,12 @@ class _Writer(pickle.Pickler):
         return NotImplemented
 
 
-def _as_json(entry: dict[str, Any]) -> bytes:
-    return (json.dumps(entry, indent=2) + "\n").encode()
-
-
-def _signature(entry: dict[str, Any], key: bytes) -> str:
-    signed = {name: value for name, value in entry.items() if name not in ("hmac_sha256", "replaces")}
-    text = json.dumps(signed, sort_keys=True, separators=(",", ":"))
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-
-
-def _check_signature(entry: dict[str, Any], key: bytes, name: str | os.PathLike[str]) -> None:
-    given = entry.get("hmac_sha256")
-    if given is None:
-        raise ModelUntrusted(f"{os.fspath(name)} is not signed, and {SIGNING_KEY} asks for a signature")
-    if not isinstance(given, str) or not hmac.compare_digest(_signature(entry, key).encode(), given.encode()):
-        raise ModelUntrusted(f"{os.fspath(name)} is not signed with the key in force")
-
-
-def _entries(sidecar: bytes, name: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """What a sidecar vouches for, the newest first."""
-    try:
-        entry = json.loads(sidecar)
-    except (ValueError, RecursionError) as error:
-        raise ModelDamaged(f"{sidecar_path(name)} is not JSON: {error}") from error
-    entries = [entry]
-    if isinstance(entry, dict) and "replaces" in entry:
-        entries.append(entry["replaces"])
-    for entry in entries:
-        if not isinstance(entry, dict) or entry.get("format") != _SIDECAR_FORMAT:
-            raise ModelDamaged(f"{sidecar_path(name)} is not the sidecar of a model of format {_SIDECAR_FORMAT}")
-        if type(entry.get("size")) is not int or not isinstance(entry.get("sha256"), str):
-            raise ModelDamaged(f"{sidecar_path(name)} has no size or no digest")
-    return entries
-
-
-def _mismatch(name: str | os.PathLike[str], data: bytes, digest: str, entry: dict[str, Any]) -> str:
-    if len(data) != entry["size"]:
-        return f"{os.fspath(name)} has {len(data)} bytes, its sidecar says {entry['size']}"
-    return f"{os.fspath(name)} is not what was written: its SHA-256 is {digest}, its sidecar says {entry['sha256']}"
-
-
 def _replaced_entry(target: Path, beside: Path) -> dict[str, Any] | None:
     """What vouches for the file that is about to be replaced, if it is one of ours and whole."""
     try:
-        size = target.stat().st_size
-        entries = _entries(beside.read_bytes(), target)
-        digest = files.sha256(target)
+        return entry_for(beside.read_bytes(), target.stat().st_size, files.sha256(target), target)
     except (FileNotFoundError, ModelDamaged):
         return None
-    found = (entry for entry in entries if entry["size"] == size and entry["sha256"] == digest)
-    return next(({key: value for key, value in entry.items() if key != "replaces"} for entry in found), None)
 
 
 def _read(path: Path, max_bytes: int) -> bytes:

@@ -266,7 +266,7 @@ class TestSignature:
         with pytest.raises(ModelUntrusted, match="is not signed"):
             load_model(path, self.KEY)
 
-    @pytest.mark.parametrize("signature", ["", "é", None, 1, []])
+    @pytest.mark.parametrize("signature", ["", "é", "\ud800", None, 1, []])
     def test_what_is_no_signature_is_refused(self, tmp_path: Path, model: Model, signature: object) -> None:
         path = save_model(model, tmp_path / "model.pkl", self.KEY)
         beside = sidecar_path(path)
