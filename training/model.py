@@ -2,11 +2,8 @@
 
 import difflib
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -17,6 +14,7 @@ from detectors.base import Detector
 from detectors.errors import InvalidState, UnknownFeatures
 from detectors.registry import DETECTORS
 from detectors.scaling import Scaled
+from training import facts
 from training.histograms import Histogram
 
 FORMAT = 1
@@ -24,19 +22,6 @@ FORMAT = 1
 
 _BATCH = 64
 """Rows that a detector scores in another way than a single one."""
-
-_FACTS: dict[str, type | tuple[type, ...]] = {
-    "feature_names": list,
-    "time_name": (str, type(None)),
-    "time_unit": (str, type(None)),
-    "trained_at": str,
-    "n_rows": int,
-    "n_flagged": int,
-    "seed": (int, type(None)),
-    "parameters": dict,
-    "metrics": dict,
-    "versions": dict,
-}
 
 _SCHEMA: state.Schema = {
     "format": state.Scalar(int, low=1, high=FORMAT),
@@ -47,18 +32,6 @@ _SCHEMA: state.Schema = {
     "score_edges": state.Array("float64", ("score edges",)),
     "score_counts": state.Array("int64", ("score bins",), low=0),
 }
-
-
-def current_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that made a model.
-
-    Returns
-    -------
-    dict
-        Version by name.
-    """
-    packages = ("inlier", "numpy", "scikit-learn", "scipy", "numba")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
 
 
 @dataclass(eq=False, repr=False)
@@ -108,7 +81,7 @@ class Model:
     score_histogram: Histogram
     seed: int | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=current_versions)
+    versions: dict[str, str] = field(default_factory=facts.current_versions)
     time_name: str | None = None
     time_unit: str | None = None
 
@@ -211,10 +184,7 @@ class Model:
         }
 
     def _facts(self) -> dict[str, Any]:
-        return {
-            "feature_names": list(self.feature_names),
-            **{name: getattr(self, name) for name in _FACTS if name != "feature_names"},
-        }
+        return {name: getattr(self, name) for name in facts.TYPES} | {"feature_names": list(self.feature_names)}
 
     def __getstate__(self) -> dict[str, Any]:
         # JSON for what varies in shape: read back, it can be nothing but plain values.
@@ -238,8 +208,8 @@ class Model:
             raise InvalidState(f"its format is {version}, this version of Inlier reads up to {FORMAT}")
         state.check(plain, _SCHEMA)
         detector = _checked_detector(encoded["detector"], plain["detector_name"])
-        facts = _checked_facts(plain["facts"], detector)
-        vars(self).update(facts, detector=detector, detector_name=plain["detector_name"])
+        known = facts.parse(plain["facts"], detector.n_features_in_)
+        vars(self).update(known, detector=detector, detector_name=plain["detector_name"])
         _check_histograms(plain, len(self.feature_names))
         self.histograms = {
             name: Histogram(edges, counts)
@@ -273,34 +243,6 @@ def _checked_detector(detector: Any, name: str) -> Detector:
     if type(inner) is not DETECTORS[name]:
         raise InvalidState(f"it holds a {type(inner).__name__} where {name} should be")
     return detector
-
-
-def _checked_facts(text: str, detector: Detector) -> dict[str, Any]:
-    try:
-        facts = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise InvalidState(f"its facts are not JSON: {error}") from error
-    if not isinstance(facts, dict) or facts.keys() != _FACTS.keys():
-        raise InvalidState("its facts are not those of a model")
-    for name, types in _FACTS.items():
-        if not isinstance(facts[name], types) or isinstance(facts[name], bool):
-            raise InvalidState(f"{name} is {type(facts[name]).__name__}")
-    names = facts["feature_names"]
-    if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
-        raise InvalidState("its feature names are not names, or not distinct")
-    if len(names) != detector.n_features_in_:
-        raise InvalidState(f"it has {len(names)} feature names for {detector.n_features_in_} features")
-    if facts["n_rows"] < 1:
-        raise InvalidState(f"n_rows is {facts['n_rows']}")
-    try:
-        datetime.fromisoformat(facts["trained_at"])
-    except ValueError as error:
-        raise InvalidState(f"trained_at: {error}") from error
-    return facts | {"feature_names": tuple(names)}
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number")
 
 
 def _check_histograms(plain: Mapping[str, Any], n_features: int) -> None:
