@@ -3,8 +3,8 @@
     python benchmarks/search.py
 
 The peer fits a grid of 20 radii, between those that leave 90 % and 0.1 % as noise, and 10 values of `min_samples`
-(2, 4, ..., 20): 200 times. The search takes every radius and every `min_samples` from 2 to 20. Seconds are of CPU, F1 is
-in sample on both sides. "All" is what ``inlier train --labels`` does: four scalings and cross-validation.
+(2, 4, ..., 20): 200 times. The search takes every radius and every `min_samples` from 2 to 20. Seconds are of CPU, F1
+is in sample on both sides. "All" is what ``inlier train --labels`` does: four scalings and cross-validation.
 """
 
 import time

@@ -28,6 +28,8 @@ FloatArray = npt.NDArray[np.float64]
 SIZES = (2, 4, 8, 16, 32, 64, 128, 256)
 """Sample sizes that iNNE is tried with."""
 
+_MIX = {"n_estimators": 250, "max_samples": SIZES[:5], "max_features": "sqrt"}
+
 MIN_SAMPLES = tuple(range(2, 21))
 """What DBSCAN is tried with."""
 
@@ -94,12 +96,13 @@ class Family:
 
 
 class _INNE(Family):
-    """Sample sizes one by one, and the mix that training takes without labels."""
+    """Sample sizes one by one, and mixes, of samples that look at some of the features each."""
 
     def trials(self, n_rows: int) -> Sequence[Mapping[str, Any]]:
         sizes = [size for size in SIZES if size <= n_rows] or [2]
         plain = [{"max_samples": size, "scoring": scoring} for scoring in ("isolation", "graded") for size in sizes]
-        return [*plain, training_parameters(self.name)]
+        mixes = [{**_MIX, "scoring": scoring} for scoring in ("isolation", "graded")]
+        return [training_parameters(self.name), *plain, *mixes]
 
 
 class _DBSCAN(Family):
