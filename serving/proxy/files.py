@@ -124,4 +124,6 @@ def _download(storage: Storage, entry: Entry) -> Response:
     except BaseException:
         file.close()
         raise
+    if request.method == "HEAD" or response.status_code not in (200, 206):
+        response.close()  # nobody will read it to its end
     return response
