@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--labels", type=FILE, metavar="FILE", help="What is known of its rows: one column, 1 = anomaly, 0 = not."
 )
-@click.option("--synthetic", type=click.Choice(["auto", "clusters", "series"]), help="Train on generated data instead.")
+@click.option("--synthetic", type=click.Choice(["demo", "clusters", "series"]), help="Train on generated data instead.")
 @click.option("--out", type=FILE, required=True, metavar="FILE", help="The model file; its sidecar is FILE.json.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of all random numbers.")
 @click.option(
@@ -50,25 +50,28 @@ def train(
 
     Data comes from a file (--features, perhaps with --labels) or is generated (--synthetic): "clusters" are 3000 rows
     f1..f4 in three clusters and 5 elsewhere, "series" is an hourly series with a daily season, spikes and a level
-    shift, "auto" is what the detector is made for. With --labels the parameters of highest F1 are searched, and the
-    model is judged by them. The same data, parameters and seed give the same model.
+    shift, "demo" is the one of these that the detector is for, with the parameters of its demo. With --labels the
+    parameters of highest F1 are searched, and the F1 to expect on other rows is told. The same data, parameters and
+    seed give the same model.
 
     \b
     inlier train --detector inne --features data.csv --out model.pkl
     inlier train --detector inne --synthetic clusters --param max_samples=[2,4,8,16] --out model.pkl
     """
     if (features is None) == (synthetic is None):
-        raise click.UsageError("give one of --features FILE and --synthetic auto|clusters|series")
+        raise click.UsageError("give one of --features FILE and --synthetic demo|clusters|series")
     if labels is not None and features is None:
         raise click.UsageError("--labels go with --features; generated data has its own")
     from detectors.registry import find
     from training import train as training
     from training.artifacts import save_model
     from training.data import read_features, read_labels
+    from training.defaults import demo_parameters
     from training.synthetic import clusters, series
 
     chosen = parameters(given, given_json)
-    if synthetic == "auto":
+    if synthetic == "demo":
+        chosen = demo_parameters(detector) | chosen
         synthetic = "series" if find(detector).kind == "univariate" else "clusters"
     with progress_bar() as report:
         if features is not None:
@@ -110,5 +113,8 @@ def _summary(model: "Model", out: Path) -> str:
             honest = (
                 "too few labels to tell what to expect" if expected is None else f"cross-validated F1 {expected:.3f}"
             )
-            lines.append(f"best of {found['n_candidates']} candidates: {honest}")
+            best = found["candidates"][0]
+            chosen = {name: value for name, value in best["parameters"].items() if name != "random_state"}
+            shown = ", ".join(f"{name}={value}" for name, value in {**chosen, "scaling": best["scaling"]}.items())
+            lines.append(f"best of {found['n_candidates']} candidates: {shown}; {honest}")
     return "\n".join([*lines, f"model file {out} ({out.stat().st_size} bytes), sidecar {out}.json"])
