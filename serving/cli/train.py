@@ -115,6 +115,8 @@ def _summary(model: "Model", out: Path) -> str:
             )
             best = found["candidates"][0]
             chosen = {name: value for name, value in best["parameters"].items() if name != "random_state"}
-            shown = ", ".join(f"{name}={value}" for name, value in {**chosen, "scaling": best["scaling"]}.items())
-            lines.append(f"best of {found['n_candidates']} candidates: {shown}; {honest}")
+            parameters_shown = ", ".join(
+                f"{name}={value}" for name, value in {**chosen, "scaling": best["scaling"]}.items()
+            )
+            lines.append(f"best of {found['n_candidates']} candidates: {parameters_shown}; {honest}")
     return "\n".join([*lines, f"model file {out} ({out.stat().st_size} bytes), sidecar {out}.json"])
