@@ -197,6 +197,8 @@ class TestRows:
         assert bars.names[0] == "f39"
         assert bars.names[-1] == "28 others"
         assert bars.shares.sum() == pytest.approx(1)
+        assert bars.has_rest
+        assert as_png(rows(d=40, contributions=np.arange(40.0) / np.arange(40).sum()))
 
 
 class TestSeries:

@@ -281,7 +281,7 @@ def _bars(panel: BarPanel) -> Any:
             x=panel.shares,
             y=where,
             orientation="h",
-            marker={"color": BAR},
+            marker={"color": [BAR] * panel.n_single + [NORMAL] * panel.has_rest},
             text=texts,
             textposition="outside",
             cliponaxis=False,

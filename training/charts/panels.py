@@ -87,12 +87,30 @@ class MapPanel:
 
 @dataclass(frozen=True, eq=False)
 class BarPanel:
-    """Shares by name, the largest first."""
+    """Shares by name, the largest first.
+
+    Attributes
+    ----------
+    title, x_title : str
+        What is shown.
+    names : tuple of str
+        Of the bars.
+    shares : ndarray of shape (n,)
+        Their lengths.
+    has_rest : bool
+        Whether the last bar is all that is not shown one by one.
+    """
 
     title: str
     x_title: str
     names: tuple[str, ...]
     shares: Floats
+    has_rest: bool = False
+
+    @property
+    def n_single(self) -> int:
+        """How many bars are of one name each."""
+        return len(self.names) - self.has_rest
 
 
 @dataclass(frozen=True)

@@ -243,7 +243,7 @@ def _map(figure: Any, ax: Any, panel: MapPanel) -> None:
 
 def _bars(ax: Any, panel: BarPanel) -> None:
     where = np.arange(len(panel.names))
-    bars = ax.barh(where, panel.shares, color=BAR, height=0.7)
+    bars = ax.barh(where, panel.shares, color=[BAR] * panel.n_single + [NORMAL] * panel.has_rest, height=0.7)
     ax.bar_label(bars, [f"{share:.0%}" for share in panel.shares], padding=4, fontsize=10)
     ax.set_yticks(where, [short(name) for name in panel.names])
     ax.invert_yaxis()
@@ -288,4 +288,4 @@ def _curve(ax: Any, panel: CurvePanel) -> None:
     ax.set_title(panel.title)
     ax.set_xlabel(panel.x_title)
     ax.set_ylabel(panel.y_title)
-    ax.legend(loc="lower right")
+    ax.legend(loc="lower right", frameon=True, facecolor="white", edgecolor="none", framealpha=0.85)

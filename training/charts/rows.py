@@ -156,4 +156,6 @@ def _drivers(names: Sequence[str], contributions: Floats, explained: str) -> Bar
         rest = order[SHOWN_FEATURES:]
         labels.append(f"{len(rest)} others")
         shares = np.append(shares, contributions[rest].sum())
-    return BarPanel(f"What drives the {explained}", "share of the score", tuple(labels), shares)
+    return BarPanel(
+        f"What drives the {explained}", "share of the score", tuple(labels), shares, len(order) > len(shown)
+    )
