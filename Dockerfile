@@ -41,13 +41,13 @@ ARG DETECTOR=inne
 ARG FEATURES=
 ARG LABELS=
 # The detector's own, as one JSON object.
-ARG PARAMETERS={}
+ARG PARAMETERS=
 ARG SEED=0
 COPY . /context
 WORKDIR /context
 RUN mkdir /model \
- && if [ -z "$FEATURES" ]; then set -- --synthetic auto; else set -- --features "$FEATURES" ${LABELS:+--labels "$LABELS"}; fi \
- && inlier train --detector "$DETECTOR" --seed "$SEED" --parameters "$PARAMETERS" "$@" --out /model/model.pkl
+ && if [ -n "$FEATURES" ]; then set -- --features "$FEATURES" ${LABELS:+--labels "$LABELS"}; else set -- --synthetic demo; fi \
+ && inlier train --detector "$DETECTOR" --seed "$SEED" --parameters "${PARAMETERS:-{\}}" "$@" --out /model/model.pkl
 
 FROM base AS microservice
 COPY --from=train /opt/inlier /opt/inlier

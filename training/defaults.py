@@ -2,8 +2,16 @@
 
 from typing import Any
 
-TRAINING_PARAMETERS: dict[str, dict[str, Any]] = {}
+TRAINING_PARAMETERS: dict[str, dict[str, Any]] = {
+    # No one sample size is right for all data, and none can be chosen without labels; a mix does well on most.
+    "inne": {"n_estimators": 250, "max_samples": (2, 4, 8, 16, 32), "max_features": "sqrt", "scoring": "graded"},
+}
 """Parameters by the detector's key in the registry, where they differ from those of its class."""
+
+DEMO_PARAMETERS: dict[str, dict[str, Any]] = {
+    "inne": {"n_estimators": 100, "max_samples": 32, "max_features": None, "scoring": "isolation"},
+}
+"""What goes over these where a detector is shown on generated data: for iNNE what its published demo has."""
 
 
 def training_parameters(detector: str) -> dict[str, Any]:
@@ -20,3 +28,19 @@ def training_parameters(detector: str) -> dict[str, Any]:
         A copy; the class's own defaults hold for what is not in it.
     """
     return dict(TRAINING_PARAMETERS.get(detector, {}))
+
+
+def demo_parameters(detector: str) -> dict[str, Any]:
+    """What goes over `training_parameters` where a detector is shown on generated data.
+
+    Parameters
+    ----------
+    detector : str
+        Its name in the registry, in any case.
+
+    Returns
+    -------
+    dict
+        A copy.
+    """
+    return dict(DEMO_PARAMETERS.get(detector.strip().lower(), {}))
