@@ -7,10 +7,11 @@ first and published in one step, and what is published under a new name overwrit
 from urllib.parse import urlsplit
 
 from training.errors import StorageUnavailable
-from training.storage.base import Entry, StagedFile, Storage, publish_all
+from training.storage.base import Entry, Storage, publish_all
 from training.storage.folder import FolderStorage
 from training.storage.keys import check_key
 from training.storage.memory import MemoryStorage
+from training.storage.staged import StagedFile
 
 __all__ = [
     "Entry",

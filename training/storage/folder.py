@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from training.errors import FileExists, FileMissing, InvalidPath, StorageError, StorageUnavailable
-from training.storage.base import Entry, StagedFile, Storage
+from training.storage.base import Entry, Storage
 from training.storage.keys import shown
+from training.storage.staged import StagedFile
 
 STAGING = ".staging"
 """Of the root: on the same file system, so that publishing is a link; no key can name it."""

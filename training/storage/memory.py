@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from training.errors import FileExists, FileMissing
-from training.storage.base import Entry, StagedFile, Storage
+from training.storage.base import Entry, Storage
 from training.storage.keys import shown
+from training.storage.staged import StagedFile
 
 
 class MemoryStorage(Storage):

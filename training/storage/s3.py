@@ -11,8 +11,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from training.errors import FileExists, FileMissing, StorageUnavailable
-from training.storage.base import Entry, StagedFile, Storage
+from training.storage.base import Entry, Storage
 from training.storage.keys import shown
+from training.storage.staged import StagedFile
 
 PART_BYTES = 8 * 2**20
 """Of an upload or a read ahead. S3 takes 10,000 parts, the last of any size, the others of at least 5 MiB."""
