@@ -53,13 +53,17 @@ def _serve(model: str, options: dict[str, Any]) -> int:
         raise ComponentError(explain(error, MicroserviceSettings)) from error
     logs.configure(settings.log_level, settings.log_format)
     ports = [port for port in (settings.port, settings.metrics_port) if port is not None]
+    grpc_port = settings.grpc_port
+    if grpc_port is not None:  # gRPC shares ports among its own: find out now whether somebody else has it
+        with server.bind(settings.host, grpc_port) as probe:
+            grpc_port = probe.getsockname()[1]
     if settings.workers > 1:
-        return _serve_with_workers(model, settings, ports)
+        return _serve_with_workers(model, settings, ports, grpc_port)
     sockets = [server.bind(settings.host, port) for port in ports]
-    return server.serve(loading.load(model, settings.parameters), settings, sockets)
+    return server.serve(loading.load(model, settings.parameters), settings, sockets, grpc_port=grpc_port)
 
 
-def _serve_with_workers(model: str, settings: "MicroserviceSettings", ports: list[int]) -> int:
+def _serve_with_workers(model: str, settings: "MicroserviceSettings", ports: list[int], grpc_port: int | None) -> int:
     from serving.microservice import loading, server
     from serving.microservice.board import Board
     from serving.microservice.workers import Workers
@@ -74,7 +78,7 @@ def _serve_with_workers(model: str, settings: "MicroserviceSettings", ports: lis
             click.echo(f"error: {error}", err=True)
             return 2
         sockets = [server.bind(settings.host, one.getsockname()[1], shared=True) for one in reserved]
-        return 1 if server.serve(user, settings, sockets, board, worker) else 0
+        return 1 if server.serve(user, settings, sockets, board, worker, grpc_port) else 0
 
     status = Workers(settings.workers, run).supervise()
     if status == 2:

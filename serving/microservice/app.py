@@ -8,9 +8,9 @@ thread costs more than the prediction.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from serving.errors import (
     BadData,
@@ -25,7 +25,7 @@ from serving.errors import (
     WrongMethod,
 )
 from serving.microservice import oip_routes, seldon_routes
-from serving.microservice.messages import Handler, Reply, Request, Route
+from serving.microservice.messages import Reply, Request, Route
 from serving.microservice.service import Service
 
 Scope = MutableMapping[str, Any]
@@ -33,6 +33,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log = logging.getLogger("inlier.microservice")
+_T = TypeVar("_T")
 _LONG_SECONDS = 0.005
 _DRAINED_BYTES = 64 * 1024 * 1024
 _NOWHERE = Route({}, "unknown")
@@ -60,7 +61,7 @@ class Microservice:
         self._max_body = settings.max_body_bytes
         self._bodies = Bodies(settings.body_seconds)
         self._access_log = settings.access_log
-        self._long = LongCalls(service)
+        self.long_calls = LongCalls(service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request.
@@ -106,7 +107,7 @@ class Microservice:
         body = await self._body(length, receive) if method == "POST" else b""
         request = Request(body, content_type, scope["query_string"], json_length)
         if route.predicts:
-            return await self._long.run(handler, request)
+            return await self.long_calls.run(lambda: handler(request), len(request.body))
         return handler(request)
 
     async def _body(self, length: int, receive: Receive) -> bytes:
@@ -147,7 +148,7 @@ class Microservice:
         return b"".join(parts)
 
     def _refuse(self, error: ServingError, route: Route, scope: Scope, *, logged: bool = False) -> Reply:
-        reply = (oip_routes if route.style == "v2" else seldon_routes).refusal(error)
+        reply = oip_routes.refusal(error) if route.style == "v2" else seldon_routes.refusal(error)
         if isinstance(error, WrongMethod):
             reply.headers = ((b"allow", error.allowed.encode()),)
         elif isinstance(error, TooLarge | TooSlow):
@@ -170,7 +171,7 @@ class Microservice:
 
     def close(self) -> None:
         """Stop the threads of long predictions without waiting for them."""
-        self._long.close()
+        self.long_calls.close()
 
 
 def _facts(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, int, int | None]:
@@ -258,22 +259,21 @@ class LongCalls:
         self._seconds = settings.predict_seconds
         self._waiting = 0
         self._pace = 0.0  # seconds for a byte, of late
-        self._done: set[Future[Reply]] = set()
 
-    async def run(self, handler: Handler, request: Request) -> Reply:
-        """Run a handler where it should run.
+    async def run(self, call: Callable[[], _T], size: int) -> _T:
+        """Run a call of the model where it should run.
 
         Parameters
         ----------
-        handler : callable
-            Which calls the model.
-        request : Request
-            For it.
+        call : callable
+            With everything from the request's bytes to the answer's.
+        size : int
+            Of the request, in bytes: what it takes is taken to grow with that.
 
         Returns
         -------
-        Reply
-            Of the handler.
+        object
+            Of the call.
 
         Raises
         ------
@@ -282,12 +282,12 @@ class LongCalls:
         Overdue
             If it takes too long; its thread goes on, as nothing can stop it.
         """
-        size = len(request.body) + 500
+        size += 500
         if self._always or (self._adaptive and size * self._pace > _LONG_SECONDS):
-            return await self._in_thread(handler, request, size)
+            return await self._in_thread(call, size)
         began = perf_counter()
         try:
-            return handler(request)
+            return call()
         finally:
             self._learn((perf_counter() - began) / size)
 
@@ -295,11 +295,11 @@ class LongCalls:
         # Up at once, down slowly: one fast request after a slow one proves little.
         self._pace = pace if pace > self._pace else 0.9 * self._pace + 0.1 * pace
 
-    async def _in_thread(self, handler: Handler, request: Request, size: int) -> Reply:
+    async def _in_thread(self, call: Callable[[], _T], size: int) -> _T:
         if self._waiting >= self._max_waiting:
             raise Busy(f"{self._waiting} predictions wait already")
         self._waiting += 1
-        future = asyncio.get_running_loop().run_in_executor(self._pool, _timed, handler, request)
+        future = asyncio.get_running_loop().run_in_executor(self._pool, _timed, call)
         future.add_done_callback(self._finished)
         try:
             reply, seconds = await asyncio.wait_for(asyncio.shield(future), self._seconds)
@@ -308,7 +308,7 @@ class LongCalls:
         self._learn(seconds / size)
         return reply
 
-    def _finished(self, future: "asyncio.Future[tuple[Reply, float]]") -> None:
+    def _finished(self, future: "asyncio.Future[Any]") -> None:
         self._waiting -= 1
         if not future.cancelled():
             future.exception()  # seen: after a time-out nobody awaits it
@@ -318,7 +318,7 @@ class LongCalls:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _timed(handler: Handler, request: Request) -> tuple[Reply, float]:
+def _timed(call: Callable[[], _T]) -> tuple[_T, float]:
     began = perf_counter()
-    reply = handler(request)
+    reply = call()
     return reply, perf_counter() - began

@@ -1,5 +1,6 @@
 """What the server hands to a route, and what it gets back."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -86,3 +87,8 @@ class Route:
     name: str
     predicts: bool = False
     style: Literal["seldon", "v2"] = "seldon"
+
+
+def new_puid() -> str:
+    """An identifier for a request that came without: 40 hex digits."""
+    return os.urandom(20).hex()

@@ -9,14 +9,14 @@ import numpy.typing as npt
 
 from serving.errors import ModelFault, NotHere, ServingError
 from serving.microservice.component import Component, Outcome
-from serving.microservice.messages import Handler, Reply, Request, Route
-from serving.microservice.seldon_routes import new_puid
+from serving.microservice.messages import Handler, Reply, Request, Route, new_puid
+from serving.microservice.seldon_routes import wants_explanation
 from serving.microservice.service import Service
-from serving.protocols import forms, oip
+from serving.protocols import oip
 from serving.protocols.seldon import dumps
 
 _BINARY = b"application/octet-stream"
-Outputs = list[tuple[str, npt.NDArray[Any]]]
+Outputs = oip.Outputs
 
 
 class OipRoutes:
@@ -94,13 +94,11 @@ class OipRoutes:
         check_model(service, name, version)
         inference = oip.parse(request.body, request.json_length)
         explain = inference.parameters.get("explain") in (True, 1, "1", "true")
-        explain = explain or (
-            b"explain" in request.query and forms.query(request.query).get("explain") in ("1", "true")
-        )
+        explain = explain or wants_explanation(request.query)
         outputs, outcome = predict(service, inference.rows, inference.names, inference.parameters, explain=explain)
         chosen = oip.choose(outputs, inference.wanted, inference.binary)
         identifier = inference.id or new_puid()
-        head = {"model_name": service.name, "model_version": service.version, "id": identifier}
+        head: dict[str, Any] = {"model_name": service.name, "model_version": service.version, "id": identifier}
         if outcome.tags:
             head["parameters"] = parameters_of(outcome.tags)
         body, json_length = oip.encode(head, chosen)

@@ -1,23 +1,16 @@
 """Seldon Core v1 over REST: what is at each path."""
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
-import numpy as np
-
 from serving.errors import BadData, ModelFault, ServingError
-from serving.microservice.component import Component, NotImplementedHere, Outcome, check_metrics, guarded, need_int
+from serving.microservice.component import Component, NotImplementedHere, Outcome, check_metrics, guarded
 from serving.microservice.messages import TEXT, Handler, Reply, Request, Route
 from serving.microservice.metrics import CONTENT_TYPE
+from serving.microservice.seldon_calls import Answer, SeldonCalls
 from serving.microservice.service import Service
 from serving.protocols import forms, numbers, seldon
-
-
-def new_puid() -> str:
-    """An identifier for a request that came without: 40 hex digits."""
-    return os.urandom(20).hex()
 
 
 class SeldonRoutes:
@@ -31,9 +24,7 @@ class SeldonRoutes:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        settings = service.settings
-        self._request_path = {settings.unit_id: settings.image} if settings.unit_id else {}
-        self._metrics_in_response = settings.metrics_in_response
+        self._calls = SeldonCalls(service)
 
     def table(self) -> dict[str, Route]:
         """Every path with what is there."""
@@ -42,9 +33,9 @@ class SeldonRoutes:
         calls: tuple[tuple[tuple[str, ...], str, Handler], ...] = (
             (("/predict", "/api/v1.0/predictions", "/api/v0.1/predictions"), "predict", self.predict),
             (("/send-feedback", "/api/v1.0/feedback", "/api/v0.1/feedback"), "feedback", self.feedback),
-            (("/transform-input",), "transform-input", self.transform_input),
-            (("/transform-output",), "transform-output", self.transform_output),
-            (("/route",), "route", self.route),
+            (("/transform-input",), "transform-input", self._other("transform_input", self._calls.transform_input)),
+            (("/transform-output",), "transform-output", self._other("transform_output", self._calls.transform_output)),
+            (("/route",), "route", self._other("route", self._calls.route)),
             (("/aggregate",), "aggregate", self.aggregate),
         )
         for paths, name, handler in calls:
@@ -66,86 +57,37 @@ class SeldonRoutes:
     def predict(self, request: Request) -> Reply:
         """SeldonMessage to SeldonMessage through ``predict``."""
         component = self.service.component
-        if (raw := component.raw("predict")) is not None:
-            reply = self._raw(raw, request)
-            if reply is not None:
-                return reply
-        message = seldon.parse(_document(request))
-        self.service.check_rows(message.payload)
-        payload = message.rows if component.own else message.payload
-        outcome = component.call("predict", payload, message.names, message.meta)
-        if request.query and outcome.judged is not None and wants_explanation(request.query):
-            outcome.tags = {**outcome.tags, **self.service.explanation(component, outcome.judged)}
-        return self._reply(component, message, outcome)
-
-    def transform_input(self, request: Request) -> Reply:
-        """SeldonMessage to SeldonMessage through ``transform_input``."""
-        return self._transform("transform_input", request, of_input=True)
-
-    def transform_output(self, request: Request) -> Reply:
-        """SeldonMessage to SeldonMessage through ``transform_output``."""
-        return self._transform("transform_output", request, of_input=False)
-
-    def _transform(self, name: str, request: Request, *, of_input: bool) -> Reply:
-        component = self.service.component
-        if (raw := component.raw(name)) is not None:
-            reply = self._raw(raw, request)
-            if reply is not None:
-                return reply
-        message = seldon.parse(_document(request))
-        outcome = component.call(name, message.payload, message.names, message.meta)
-        names = component.feature_names(message.names) if of_input else None
-        return self._reply(component, message, outcome, names)
-
-    def route(self, request: Request) -> Reply:
-        """SeldonMessage to the number of a branch."""
-        component = self.service.component
-        if (raw := component.raw("route")) is not None:
-            reply = self._raw(raw, request)
-            if reply is not None:
-                return reply
-        message = seldon.parse(_document(request))
-        outcome = component.call("route", message.payload, message.names, message.meta)
-        outcome.data = np.array([[need_int(outcome)]])
-        message.meta = {"puid": message.puid} if message.puid else {}
-        return self._reply(component, message, outcome)
-
-    def aggregate(self, request: Request) -> Reply:
-        """Several SeldonMessages to one."""
-        component = self.service.component
-        if (raw := component.raw("aggregate")) is not None:
-            reply = self._raw(raw, request)
-            if reply is not None:
-                return reply
-        messages = _messages(_document(request))
-        outcome = component.aggregate([m.payload for m in messages], [m.names for m in messages])
-        first = messages[0]
-        meta: dict[str, Any] = {"puid": first.puid} if first.puid else {}
-        for field in ("tags", "requestPath"):
-            meta[field] = {}
-            for message in messages:
-                meta[field].update(message.meta.get(field) or {})
-        meta["metrics"] = [metric for message in messages for metric in message.meta.get("metrics") or []]
-        return self._reply(component, seldon.Message(first.kind, None, [], meta), outcome)
+        if (reply := self._raw(component, "predict", request)) is not None:
+            return reply
+        explain = bool(request.query) and wants_explanation(request.query)
+        return _reply(self._calls.predict(component, seldon.parse(_document(request)), explain=explain))
 
     def feedback(self, request: Request) -> Reply:
         """How good an answer was, to ``send_feedback``."""
         component = self.service.component
-        document = _document(request)
-        feedback = seldon.parse_feedback(document)
-        if (raw := component.raw("send_feedback")) is not None:
-            reply = self._raw(raw, request)
-            if reply is not None:
+        feedback = seldon.parse_feedback(_document(request))
+        if (reply := self._raw(component, "send_feedback", request)) is not None:
+            self.service.count_reward(feedback.reward)
+            return reply
+        return _reply(self._calls.feedback(component, feedback))
+
+    def aggregate(self, request: Request) -> Reply:
+        """Several SeldonMessages to one."""
+        component = self.service.component
+        if (reply := self._raw(component, "aggregate", request)) is not None:
+            return reply
+        return _reply(self._calls.aggregate(component, _messages(_document(request))))
+
+    def _other(self, name: str, call: Callable[[Component, seldon.Message], Answer]) -> Handler:
+        """The handler for a method that takes one message and gives one."""
+
+        def handle(request: Request) -> Reply:
+            component = self.service.component
+            if (reply := self._raw(component, name, request)) is not None:
                 return reply
-        self.service.count_reward(feedback.reward)
-        routing = feedback.routing.get(self.service.settings.unit_id)
-        outcome = component.feedback(
-            feedback.features, feedback.request.names, feedback.reward, feedback.truth, routing
-        )
-        if outcome.data is None:
-            outcome.data = np.array([])
-        feedback.request.meta = {"puid": feedback.request.puid} if feedback.request.puid else {}
-        return self._reply(component, feedback.request, outcome)
+            return _reply(call(component, seldon.parse(_document(request))))
+
+        return handle
 
     def health(self, _: Request) -> Reply:
         """200 if the model is ready, with what it says."""
@@ -158,7 +100,7 @@ class SeldonRoutes:
                 pass
         outcome = Outcome(component.health())
         outcome.tags = component.tags()
-        return self._reply(component, seldon.Message("", None), outcome, invent_puid=False)
+        return _reply(self._calls.answer(component, seldon.Message("", None), outcome, invent_puid=False))
 
     def metadata(self, _: Request) -> Reply:
         """What the model is."""
@@ -172,59 +114,61 @@ class SeldonRoutes:
         """The description of this interface."""
         return Reply(resources.files("serving.microservice").joinpath("seldon.json").read_bytes())
 
-    def _raw(self, method: Callable[[Any], Any], request: Request) -> Reply | None:
-        """The class handles whole messages itself."""
-        passthrough = self.service.settings.passthrough
-        document: Any = request.body if passthrough else _document(request)
+    def _raw(self, component: Component, name: str, request: Request) -> Reply | None:
+        """The answer of a class that handles whole messages itself; None if it doesn't."""
+        method = component.raw(name)
+        if method is None:
+            return None
+        settings = self.service.settings
+        document: Any = request.body if settings.passthrough else _document(request)
         try:
             answer = guarded(method, document)
         except NotImplementedHere:
             return None
         if isinstance(answer, bytes | str):
             return Reply(answer if isinstance(answer, bytes) else answer.encode())
-        status, metrics = 200, []
-        if isinstance(answer, dict):
-            meta = answer.get("meta")
-            if isinstance(meta, dict) and meta.get("metrics"):
-                metrics = check_metrics(meta["metrics"])
-                if not self._metrics_in_response:
-                    del meta["metrics"]
-            found = answer.get("status")
-            code = found.get("code") if isinstance(found, dict) else None
-            status = code if isinstance(code, int) and 200 <= code <= 599 else 200
-        return Reply(seldon.dumps(answer), status, outcome=Outcome(None, metrics=metrics))
+        metrics = take_metrics(answer, keep=settings.metrics_in_response)
+        return Reply(seldon.dumps(answer), _status_of(answer), outcome=Outcome(None, metrics=metrics))
 
-    def _reply(
-        self,
-        component: Component,
-        message: seldon.Message,
-        outcome: Outcome,
-        names: Sequence[str] | None = None,
-        *,
-        invent_puid: bool = True,
-    ) -> Reply:
-        data = outcome.data
-        if names is None and isinstance(data, np.ndarray | list):
-            names = component.class_names(data)
-        given = message.meta
-        meta: dict[str, Any] = {}
-        puid = message.puid or (new_puid() if invent_puid else "")
-        if puid:
-            meta["puid"] = puid
-        if tags := ({**given["tags"], **outcome.tags} if given.get("tags") else outcome.tags):
-            meta["tags"] = tags
-        metrics = outcome.metrics if self._metrics_in_response else []
-        if metrics := ([*given["metrics"], *metrics] if given.get("metrics") else metrics):
-            meta["metrics"] = metrics
-        if path := {**self._request_path, **(given.get("requestPath") or {})}:
-            meta["requestPath"] = path
-        try:
-            document = seldon.data_field(message.kind, data, names or [])
-            document["meta"] = meta
-            body = seldon.dumps(document)
-        except TypeError as error:
-            raise ModelFault(str(error)) from error
-        return Reply(body, puid=puid, outcome=outcome)
+
+def take_metrics(answer: Any, *, keep: bool) -> list[dict[str, Any]]:
+    """The metrics in a message that the class made itself.
+
+    Parameters
+    ----------
+    answer : object
+        Of the class.
+    keep : bool
+        Whether they stay in it.
+
+    Returns
+    -------
+    list of dict
+        Checked.
+    """
+    meta = answer.get("meta") if isinstance(answer, dict) else None
+    if not isinstance(meta, dict) or not meta.get("metrics"):
+        return []
+    metrics = check_metrics(meta["metrics"])
+    if not keep:
+        del meta["metrics"]
+    return metrics
+
+
+def _status_of(answer: Any) -> int:
+    found = answer.get("status") if isinstance(answer, dict) else None
+    code = found.get("code") if isinstance(found, dict) else None
+    return code if isinstance(code, int) and 200 <= code <= 599 else 200
+
+
+def _reply(answer: Answer) -> Reply:
+    try:
+        document = seldon.data_field(answer.kind, answer.data, answer.names)
+        document["meta"] = answer.meta
+        body = seldon.dumps(document)
+    except TypeError as error:
+        raise ModelFault(str(error)) from error
+    return Reply(body, puid=answer.puid, outcome=answer.outcome)
 
 
 def refusal(error: ServingError) -> Reply:
@@ -269,4 +213,5 @@ def _messages(document: Any) -> list[seldon.Message]:
 
 
 def wants_explanation(query: bytes) -> bool:
+    """Whether an address asks for what each feature did: ``explain=1``."""
     return b"explain" in query and forms.query(query).get("explain", "0").lower() in ("1", "true", "yes")

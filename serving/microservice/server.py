@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -16,6 +16,9 @@ from serving.microservice.board import Board
 from serving.microservice.reload import watch
 from serving.microservice.service import Service
 from serving.settings import MicroserviceSettings
+
+if TYPE_CHECKING:
+    from serving.microservice.grpc_server import GrpcServer
 
 _log = logging.getLogger("inlier.microservice")
 _BACKLOG = 2048
@@ -94,6 +97,8 @@ class Server(uvicorn.Server):
         The application.
     sockets : list of socket
         Bound; they listen when the model is ready.
+    grpc_port : int, optional
+        Where gRPC listens.
 
     Attributes
     ----------
@@ -101,7 +106,7 @@ class Server(uvicorn.Server):
         Requests that were still under way at the end.
     """
 
-    def __init__(self, app: Microservice, sockets: list[socket.socket]) -> None:
+    def __init__(self, app: Microservice, sockets: list[socket.socket], grpc_port: int | None = None) -> None:
         config = uvicorn.Config(
             app,
             loop="uvloop",
@@ -119,6 +124,8 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._sockets = sockets
+        self._grpc_port = grpc_port
+        self._grpc: GrpcServer | None = None
         self.unanswered = 0
         self._stop_at = 0.0
         self._background: list[asyncio.Task[None]] = []
@@ -128,8 +135,14 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         # Listening sockets of our own beside uvicorn's copies: those are closed first, see `shutdown`.
         copies = [one.dup() for one in self._sockets]
-        await super().startup(copies)
         settings = self._app.service.settings
+        if self._grpc_port is not None:
+            from serving.microservice.grpc_server import GrpcServer
+
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            self._grpc = GrpcServer(self._app.service, self._app.long_calls, f"{host}:{self._grpc_port}")
+            await self._grpc.start()
+        await super().startup(copies)
         if settings.reload_seconds:
             self._background.append(loop.create_task(watch(self._app.service, settings.reload_seconds)))
 
@@ -155,6 +168,8 @@ class Server(uvicorn.Server):
         await self._wait(0.05, until_idle=False)
         for connection in list(self.server_state.connections):
             connection.shutdown()
+        if self._grpc is not None:
+            await self._grpc.stop(max(0.0, self._stop_at - time.monotonic()))
         await self._wait(max(0.0, self._stop_at - time.monotonic()), until_idle=True)
         self.unanswered = len(self.server_state.tasks)
         if self.unanswered:
@@ -198,6 +213,7 @@ def serve(
     sockets: list[socket.socket],
     board: Board | None = None,
     worker: int = 0,
+    grpc_port: int | None = None,
 ) -> int:
     """Serve until told to stop.
 
@@ -213,6 +229,8 @@ def serve(
         Where workers count, if there are several.
     worker : int
         Which of them this is.
+    grpc_port : int, optional
+        Where gRPC listens.
 
     Returns
     -------
@@ -220,7 +238,7 @@ def serve(
         How many requests were left unanswered: 0 if all went well.
     """
     service = Service(user, settings, board, worker)
-    server = Server(Microservice(service), sockets)
+    server = Server(Microservice(service), sockets, grpc_port)
     for one in sockets:
         host, port = one.getsockname()[:2]
         _log.info("serving %s at http://%s:%d", service.title, f"[{host}]" if ":" in host else host, port)

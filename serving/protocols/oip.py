@@ -31,6 +31,9 @@ DATATYPES: Final = {
 """numpy's name of each of the protocol's types; BYTES holds no numbers."""
 
 
+Outputs = list[tuple[str, npt.NDArray[Any]]]
+
+
 @dataclass(slots=True)
 class Wanted:
     """An output that a request asks for.
@@ -154,6 +157,8 @@ def _from_list(name: str, data: Any, dtype: str, shape: list[int]) -> npt.NDArra
         flat = values.ravel().tolist()
         wrong = next((value for value in flat if not isinstance(value, int | float)), flat[0])
         raise BadData(f"input {name}: {wrong!r} is not a number" if wrong is not None else f"input {name}: null")
+    if np.dtype(dtype).kind in "iu" and values.dtype.kind == "f":
+        values = np.array(data, dtype=object)  # integers beyond 2**53 would not have survived
     return _shaped(name, _as_type(name, values, dtype), shape)
 
 
@@ -161,7 +166,7 @@ def _as_type(name: str, values: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any
     wanted = np.dtype(dtype)
     if values.size and wanted.kind in "iu":
         limits = np.iinfo(wanted)
-        whole = values.dtype.kind != "f" or bool((np.floor(values) == values).all())
+        whole = values.dtype != object or all(value == int(value) for value in values.ravel())
         if not whole or values.min() < limits.min or values.max() > limits.max:
             raise BadData(f"input {name}: not all values are of type {wanted.name}")
     with np.errstate(over="ignore"):

@@ -109,7 +109,7 @@ class TestPredict:
     def test_one_thread_or_another_the_same_bits(self, client: Client) -> None:
         rows = np.random.default_rng(0).normal(3, 2, (2000, 4)).tolist()
         first = client("/predict", ndarray(rows)).json["data"]
-        client.app._long._pace = 1.0
+        client.app.long_calls._pace = 1.0
         assert client("/predict", ndarray(rows)).json["data"] == first
 
 

@@ -155,7 +155,7 @@ class TestThreads:
 
     def test_too_many_wait(self) -> None:
         client = Client(classes.Slow(), predict_threads=2, max_waiting=2)
-        client.app._long._waiting = 2
+        client.app.long_calls._waiting = 2
         answer = client("/predict", {"strData": "0"})
         assert answer.status == 429
         assert answer.headers["retry-after"] == "1"

@@ -1,0 +1,1 @@
+"""Messages of the gRPC protocols; scripts/protos generates the modules from the .proto files."""
