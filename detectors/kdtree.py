@@ -97,7 +97,7 @@ def build(X: FloatArray, metric: str) -> Tree:
     order = np.arange(n_rows)
     starts, stops = np.zeros(n_nodes, dtype=np.int64), np.zeros(n_nodes, dtype=np.int64)
     low, high = np.full((n_nodes, X.shape[1]), np.inf), np.full((n_nodes, X.shape[1]), -np.inf)
-    _split(points, order, starts, stops, low, high)
+    _split(points, order, starts, stops, low, high, np.empty_like(points))
     cells = np.empty(points.size)
     _lay_out(points, starts, stops, cells)
     widest = int((stops - starts)[n_nodes // 2 :].max())
@@ -201,76 +201,81 @@ def distances(reduced: FloatArray, metric: str) -> FloatArray:
 
 
 @kernel
-def _split(points, order, starts, stops, low, high):  # type: ignore[no-untyped-def]
+def _split(points, order, starts, stops, low, high, spare):  # type: ignore[no-untyped-def]
     n_nodes, n_features = low.shape
+    keys, places = np.empty(points.shape[0]), np.empty(points.shape[0], dtype=np.int64)
     stops[0] = points.shape[0]
     for node in range(n_nodes):
         start, stop = starts[node], stops[node]
-        for row in range(start, stop):
-            for k in range(n_features):
-                low[node, k] = min(low[node, k], points[row, k])
-                high[node, k] = max(high[node, k], points[row, k])
+        axis = _measure(points, start, stop, low[node], high[node])
         if 2 * node + 1 >= n_nodes:
             continue
-        axis, widest = 0, 0.0
-        for k in range(n_features):
-            if high[node, k] - low[node, k] > widest:
-                axis, widest = k, high[node, k] - low[node, k]
         middle = start + (stop - start) // 2
+        for row in range(start, stop):
+            keys[row], places[row] = points[row, axis], row
         if start < middle:
-            _partition(points, order, start, stop, middle, axis)
+            _select(keys, order, places, start, stop, middle)
+        for row in range(start, stop):
+            for k in range(n_features):
+                spare[row, k] = points[places[row], k]
+        points[start:stop] = spare[start:stop]
         starts[2 * node + 1], stops[2 * node + 1] = start, middle
         starts[2 * node + 2], stops[2 * node + 2] = middle, stop
 
 
 @kernel
-def _before(points, order, axis, row, value, number):  # type: ignore[no-untyped-def]
-    return points[row, axis] < value or (points[row, axis] == value and order[row] < number)
+def _measure(points, start, stop, low, high):  # type: ignore[no-untyped-def]
+    """Write down the corners of a node; return which side is the widest."""
+    axis, widest = 0, 0.0
+    for k in range(points.shape[1]):
+        smallest, largest = np.inf, -np.inf
+        for row in range(start, stop):
+            smallest, largest = min(smallest, points[row, k]), max(largest, points[row, k])
+        low[k], high[k] = smallest, largest
+        if largest - smallest > widest:
+            axis, widest = k, largest - smallest
+    return axis
 
 
 @kernel
-def _after(points, order, axis, row, value, number):  # type: ignore[no-untyped-def]
-    return points[row, axis] > value or (points[row, axis] == value and order[row] > number)
-
-
-@kernel
-def _pivot(points, order, left, right, axis, draw):  # type: ignore[no-untyped-def]
+def _pivot(keys, numbers, left, right, draw):  # type: ignore[no-untyped-def]
     """The median of a row drawn at random, its mirror image and the one in the middle: no order of rows is slow."""
     a = left + np.int64((draw >> np.uint64(33)) % np.uint64(right - left + 1))
     b, c = (left + right) // 2, right - (a - left)
-    if _before(points, order, axis, b, points[a, axis], order[a]):
+    if keys[b] < keys[a] or (keys[b] == keys[a] and numbers[b] < numbers[a]):
         a, b = b, a
-    if _before(points, order, axis, c, points[b, axis], order[b]):
-        b = a if _before(points, order, axis, c, points[a, axis], order[a]) else c
-    return points[b, axis], order[b]
+    if keys[c] < keys[b] or (keys[c] == keys[b] and numbers[c] < numbers[b]):
+        return a if keys[c] < keys[a] or (keys[c] == keys[a] and numbers[c] < numbers[a]) else c
+    return b
 
 
 @kernel
-def _partition(points, order, start, stop, middle, axis):  # type: ignore[no-untyped-def]
-    """Put what belongs before `middle` before it: Hoare's selection."""
+def _swap(keys, numbers, places, one, two):  # type: ignore[no-untyped-def]
+    keys[one], keys[two] = keys[two], keys[one]
+    numbers[one], numbers[two] = numbers[two], numbers[one]
+    places[one], places[two] = places[two], places[one]
+
+
+@kernel
+def _select(keys, numbers, places, start, stop, middle):  # type: ignore[no-untyped-def]
+    """Put what belongs before `middle` before it, by key and then by number."""
     left, right = start, stop - 1
     draw = np.uint64(stop - start)
     while left < right:
         draw = draw * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
-        value, number = _pivot(points, order, left, right, axis, draw)
-        i, j = left, right
-        while i <= j:
-            while _before(points, order, axis, i, value, number):
-                i += 1
-            while _after(points, order, axis, j, value, number):
-                j -= 1
-            if i <= j:
-                for k in range(points.shape[1]):
-                    points[i, k], points[j, k] = points[j, k], points[i, k]
-                order[i], order[j] = order[j], order[i]
-                i += 1
-                j -= 1
-        if middle <= j:
-            right = j
-        elif middle >= i:
-            left = i
-        else:
+        _swap(keys, numbers, places, _pivot(keys, numbers, left, right, draw), right)
+        key, number, split = keys[right], numbers[right], left
+        for row in range(left, right):  # swaps always and branches never: half of the guesses would be wrong
+            before = (keys[row] < key) | ((keys[row] == key) & (numbers[row] < number))
+            _swap(keys, numbers, places, row, split)
+            split += before
+        _swap(keys, numbers, places, split, right)
+        if split == middle:
             return
+        if middle < split:
+            right = split - 1
+        else:
+            left = split + 1
 
 
 @kernel

@@ -100,13 +100,13 @@ def components(tree: Tree, cores: Tree, radius: Radius) -> tuple[IntArray, IntAr
     Returns
     -------
     roots : ndarray of shape (n,), int64
-        For each row one of its component; core rows that reach each other have the same.
+        For each core row the first row of its component; for any other row itself.
     one_way : ndarray of shape (k, 2), int64
         Rows (i, j) of which i reaches j, but not j i, by rounding. May name rows that are connected otherwise.
     """
-    parents = np.arange(tree.order.shape[0])
-    one_way = _components(cores.arrays, radius.bounds, (tree.low, tree.high), parents)
-    return parents, one_way
+    roots = np.arange(tree.order.shape[0])
+    one_way = _components(cores.arrays, radius.bounds, (tree.low, tree.high), roots)
+    return roots, one_way
 
 
 def reached_rows(tree: Tree, cores: Tree, radius: Radius, rows: IntArray, X: FloatArray) -> npt.NDArray[np.bool_]:
@@ -284,35 +284,35 @@ def _unite(parents, one, two):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _note_whole(order, starts, stops, parents, whole, node):  # type: ignore[no-untyped-def]
+def _note_whole(starts, stops, parents, whole, node):  # type: ignore[no-untyped-def]
     """Note whether a node's rows are of one component. Once they are they stay so."""
     if whole[node]:
         return
     if node >= starts.shape[0] // 2:
-        root = _root(parents, order[starts[node]])
+        root = _root(parents, starts[node])
         for place in range(starts[node] + 1, stops[node]):
-            if _root(parents, order[place]) != root:
+            if _root(parents, place) != root:
                 return
         whole[node] = True
         return
     left, right = 2 * node + 1, 2 * node + 2
     if whole[left] and whole[right]:
         empty = starts[left] == stops[left] or starts[right] == stops[right]
-        whole[node] = empty or _root(parents, order[starts[left]]) == _root(parents, order[starts[right]])
+        whole[node] = empty or _root(parents, starts[left]) == _root(parents, starts[right])
 
 
 @kernel
-def _settled(order, starts, stops, low, high, metric, hardly, parents, whole, one, two):  # type: ignore[no-untyped-def]
+def _settled(starts, stops, low, high, metric, hardly, parents, whole, one, two):  # type: ignore[no-untyped-def]
     """Whether no row of one node can be united with one of the other any more."""
     if starts[one] == stops[one] or starts[two] == stops[two]:
         return True
     if one != two and _node_gap(low, high, one, two, metric) > hardly:
         return True
-    _note_whole(order, starts, stops, parents, whole, one)
-    _note_whole(order, starts, stops, parents, whole, two)
+    _note_whole(starts, stops, parents, whole, one)
+    _note_whole(starts, stops, parents, whole, two)
     if not (whole[one] and whole[two]):
         return False
-    return _root(parents, order[starts[one]]) == _root(parents, order[starts[two]])
+    return _root(parents, starts[one]) == _root(parents, starts[two])
 
 
 @kernel
@@ -322,16 +322,18 @@ def _unite_leaves(tree, bounds, box, parents, whole, one, two, scratch, one_way,
     reduced, row, other_row = scratch
     hardly = bounds[3]
     start, size, own = starts[two], stops[two] - starts[two], stops[one] - starts[one]
+    # So many unions make one component of a leaf, or of two leaves that each are one.
+    n_united, enough = 0, size - 1 if one == two else (1 if whole[one] and whole[two] else size + own)
     for member in range(own):
-        mine = order[starts[one] + member]
-        if whole[two] and _root(parents, mine) == _root(parents, order[start]):
+        mine = starts[one] + member
+        if whole[two] and _root(parents, mine) == _root(parents, start):
             continue
         _take(cells, starts[one], own, member, row)
         if one != two and _gap(low, high, two, row, metric) > hardly:
             continue
         _leaf_distances(cells, start, size, row, metric, reduced)
         for other in range(member + 1 if one == two else 0, size):
-            theirs = order[start + other]
+            theirs = start + other
             if reduced[other] > hardly or _root(parents, mine) == _root(parents, theirs):
                 continue
             _take(cells, start, size, other, other_row)
@@ -339,22 +341,26 @@ def _unite_leaves(tree, bounds, box, parents, whole, one, two, scratch, one_way,
             back = _reaches(other_row, reduced[other], one, box, bounds)
             if there and back:
                 _unite(parents, mine, theirs)
+                n_united += 1
+                if n_united == enough:
+                    return one_way, n_one_way
             elif there or back:
                 if n_one_way == one_way.shape[0]:
                     one_way = np.concatenate((one_way, one_way))
-                one_way[n_one_way, 0] = mine if there else theirs
-                one_way[n_one_way, 1] = theirs if there else mine
+                one_way[n_one_way, 0] = order[mine if there else theirs]
+                one_way[n_one_way, 1] = order[theirs if there else mine]
                 n_one_way += 1
     return one_way, n_one_way
 
 
 @kernel
-def _components(tree, bounds, box, parents):  # type: ignore[no-untyped-def]
+def _components(tree, bounds, box, roots):  # type: ignore[no-untyped-def]
     """Unite the core rows within each leaf, then, from the leaves to the root, those of sibling nodes."""
     order, starts, stops, low, high, _, widest, metric = tree
     n_nodes, n_features = low.shape
     first_leaf = n_nodes // 2
     whole = starts == stops
+    parents = np.arange(order.shape[0])  # by place in the tree: what is near is near in memory
     scratch = (np.empty(widest), np.empty(n_features), np.empty(n_features))
     one_way, n_one_way = np.empty((16, 2), dtype=np.int64), 0
     pairs = np.empty((256, 2), dtype=np.int64)
@@ -367,7 +373,7 @@ def _components(tree, bounds, box, parents):  # type: ignore[no-untyped-def]
         while depth > 0:
             depth -= 1
             one, two = pairs[depth, 0], pairs[depth, 1]
-            if _settled(order, starts, stops, low, high, metric, bounds[3], parents, whole, one, two):
+            if _settled(starts, stops, low, high, metric, bounds[3], parents, whole, one, two):
                 continue
             if one >= first_leaf:  # both are on one level
                 one_way, n_one_way = _unite_leaves(
@@ -378,9 +384,13 @@ def _components(tree, bounds, box, parents):  # type: ignore[no-untyped-def]
                 pairs[depth + step, 0] = 2 * one + 2 - step % 2
                 pairs[depth + step, 1] = 2 * two + 1 + step // 2
             depth += 4
-        _note_whole(order, starts, stops, parents, whole, top)
-    for member in range(parents.shape[0]):
-        parents[member] = _root(parents, member)
+        _note_whole(starts, stops, parents, whole, top)
+    firsts = order.copy()
+    for place in range(order.shape[0]):
+        root = _root(parents, place)
+        firsts[root] = min(firsts[root], order[place])
+    for place in range(order.shape[0]):
+        roots[order[place]] = firsts[_root(parents, place)]
     return one_way[:n_one_way]
 
 
