@@ -75,7 +75,8 @@ setup(
     include_package_data=True,
     package_data={
         "serving.deploy": ["templates/*.json"],
-        "serving.microservice": ["seldon.json"], "serving.protocols.wire": ["*.proto", "*.pyi"],
+        "serving.microservice": ["seldon.json"],
+        "serving.protocols.wire": ["*.proto", "*.pyi"],
         "serving.proxy": ["docs.html", "migrations/script.py.mako"],
     },
     install_requires=[

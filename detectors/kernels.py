@@ -49,8 +49,8 @@ def kernel(function: _Function) -> _Function:
     """Compile a function of numbers and arrays at its first call, or load it from disk.
 
     Bounds are not checked inside, so whatever comes from outside must have been. Floating-point operations are done as
-    written, in that order: the same bits on one row or many, on one thread or several. Division by zero gives infinity or
-    NaN, as numpy has it; checking for it would keep loops from being vectorised.
+    written, in that order: the same bits on one row or many, on one thread or several. Division by zero gives infinity
+    or NaN, as numpy has it; checking for it would keep loops from being vectorised.
     """
     compiled: Any = njit(nogil=True, error_model="numpy")(function)
     try:

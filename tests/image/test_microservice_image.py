@@ -128,7 +128,8 @@ def test_trains_on_a_file_of_the_build_context(builder: Builder, tmp_path: Path)
 
     model, scores = tmp_path / "model.pkl", tmp_path / "scores.csv"
     csv = context / "mine.csv"
-    subprocess.run(["inlier", "train", "--detector", "inne", "--features", csv, "--seed", "3", "--out", model], check=True)
+    train = ["inlier", "train", "--detector", "inne", "--seed", "3", "--features", csv, "--out", model]
+    subprocess.run(train, check=True)
     subprocess.run(["inlier", "score", model, csv, "--out", scores], check=True)
     expected = np.loadtxt(scores, delimiter=",", skiprows=1, usecols=0)
     with container(builder, image) as (_, port):
