@@ -16,12 +16,12 @@ from serving.tasks.orders import PUBLISH, Order
 STOP_SECONDS = 10.0
 
 _processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["serving.tasks.preload"])
 _starting = threading.Lock()
 
 
 def prepare() -> None:
     """Start the process that children are forked from, and wait until it has imported what they need."""
-    _processes.set_forkserver_preload(["serving.tasks.preload"])
     with _starting:
         first = _processes.Process(target=_nothing)
         first.start()

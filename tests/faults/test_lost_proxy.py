@@ -15,7 +15,7 @@ from tests.faults.fleet import Fleet, until
 pytestmark = pytest.mark.slow
 
 
-def start(fleet: Fleet, port: int) -> psutil.Process:
+def start(fleet: Fleet, port: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "serving.proxy", "--port", str(port)]
     process = subprocess.Popen(command, env=fleet.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -26,7 +26,7 @@ def start(fleet: Fleet, port: int) -> psutil.Process:
             return False
 
     until("the proxy answers", answers)
-    return psutil.Process(process.pid)
+    return process
 
 
 def test_nothing_that_was_accepted_is_lost(fleet: Fleet) -> None:
@@ -52,8 +52,11 @@ def test_nothing_that_was_accepted_is_lost(fleet: Fleet) -> None:
     for thread in threads:
         thread.start()
     assert enough.wait(60)
-    for process in [proxy, *proxy.children(recursive=True)]:
+    below = psutil.Process(proxy.pid).children(recursive=True)
+    proxy.kill()
+    for process in below:
         process.kill()
+    proxy.wait()
     for thread in threads:
         thread.join()
     fleet.open_gate()
