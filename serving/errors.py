@@ -11,7 +11,7 @@
         ├── TooLarge             413   more bytes or rows than the limit
         ├── Busy                 429   as many requests wait as may
         ├── ModelFault           500   the model class raised
-        ├── NotOffered           501   the model class has no such method
+        ├── NotOffered           400   the model class has no such method
         ├── NotReady             503   still loading, or about to stop
         ├── Overdue              503   the model took longer than it may
         └── ProxyError           500   what the proxy answers
@@ -96,8 +96,8 @@ class ModelFault(ServingError):
 class NotOffered(ServingError):
     """The model has no such method."""
 
-    status = 501
-    reason = "NOT_IMPLEMENTED"
+    status = 400
+    reason = "MICROSERVICE_BAD_DATA"
 
 
 class NotReady(ServingError):

@@ -92,7 +92,6 @@ class Component:
         self._metrics = _method(user, "metrics")
         self._judged = _method(user, "judged")
         self._class_names = _names_of(user, "class_names")
-        self._feature_names = _names_of(user, "feature_names")
 
     def raw(self, name: str) -> Callable[[Any], Any] | None:
         """The class's method for whole messages, e.g. ``predict_raw``.
@@ -142,7 +141,7 @@ class Component:
         default: Any = [] if name == "predict" else payload
         if method is None:
             if name == "route":
-                raise NotOffered(f"{type(self.user).__name__} has no method route")
+                raise NotOffered("Route not defined")
             return self._with_extras(default)
         try:
             answer = guarded(method, payload, names, meta)
@@ -181,7 +180,7 @@ class Component:
         """
         method = _method(self.user, "aggregate")
         if method is None:
-            raise NotOffered(f"{type(self.user).__name__} has no method aggregate")
+            raise NotOffered("Aggregate not defined")
         return self._with_extras(guarded(method, payloads, names))
 
     def feedback(self, features: Any, names: Sequence[str], reward: float, truth: Any, routing: int | None) -> Outcome:
@@ -212,16 +211,12 @@ class Component:
                 answer = None
         return self._with_extras(answer)
 
-    def health(self) -> Any:
-        """What ``health_status`` says, or that there is none."""
+    def health(self) -> Outcome:
+        """What ``health_status`` says, or that there is none, with tags and metrics."""
         method = _method(self.user, "health_status")
         if method is None:
-            return "healthy"
-        return guarded_or(method, "not implemented - assuming healthy")
-
-    def tags(self) -> dict[str, Any]:
-        """What ``tags`` says now."""
-        return {} if self._tags is None else dict(guarded_or(self._tags, {}))
+            return self._with_extras("healthy")
+        return self._with_extras(guarded_or(method, "not implemented - assuming healthy"))
 
     def class_names(self, data: Any) -> list[str]:
         """Names of an answer's columns: the class's, else ``t:0``, ``t:1``; none for a flat answer."""
@@ -233,15 +228,6 @@ class Component:
             except NotImplementedHere:
                 pass
         return [f"t:{index}" for index in range(np.shape(data)[1])]
-
-    def feature_names(self, given: Sequence[str]) -> list[str]:
-        """Names of the columns after a transformation of the input: the class's, else those of the request."""
-        if self._feature_names is not None:
-            try:
-                return self._feature_names()
-            except NotImplementedHere:
-                pass
-        return list(given)
 
 
 def is_own(user: Any) -> bool:

@@ -125,7 +125,7 @@ class GrpcServer:
                 size = request.ByteSize()
                 reply, outcome = await self._long.run(lambda: call(request), size)
             except ServingError as error:
-                status, message = error.status, str(error)
+                status, message = (501 if isinstance(error, NotOffered) else error.status), str(error)
                 if status >= 500:
                     _log.error("%s: %s", name, error, exc_info=error.__cause__)
             except Exception as error:  # noqa: BLE001 - every call gets an answer

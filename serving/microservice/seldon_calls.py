@@ -69,7 +69,7 @@ class SeldonCalls:
     def transform_input(self, component: Component, message: Message) -> Answer:
         """Call ``transform_input``."""
         outcome = component.call("transform_input", message.payload, message.names, message.meta)
-        return self.answer(component, message, outcome, component.feature_names(message.names))
+        return self.answer(component, message, outcome)
 
     def transform_output(self, component: Component, message: Message) -> Answer:
         """Call ``transform_output``."""
@@ -111,7 +111,6 @@ class SeldonCalls:
         component: Component,
         message: Message,
         outcome: Outcome,
-        names: Sequence[str] | None = None,
         *,
         invent_puid: bool = True,
     ) -> Answer:
@@ -125,8 +124,6 @@ class SeldonCalls:
             The request.
         outcome : Outcome
             Of the call.
-        names : sequence of str, optional
-            Of the columns; by default the class's.
         invent_puid : bool
             Whether a request without an identifier gets one.
 
@@ -136,8 +133,7 @@ class SeldonCalls:
             To be written.
         """
         data = outcome.data
-        if names is None:
-            names = component.class_names(data) if isinstance(data, np.ndarray | list) else []
+        names = component.class_names(data) if isinstance(data, np.ndarray | list) else []
         given = message.meta
         meta: dict[str, Any] = {}
         puid = message.puid or (new_puid() if invent_puid else "")

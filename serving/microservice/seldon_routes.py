@@ -69,7 +69,7 @@ class SeldonRoutes:
         if (reply := self._raw(component, "send_feedback", request)) is not None:
             self.service.count_reward(feedback.reward)
             return reply
-        return _reply(self._calls.feedback(component, feedback))
+        return _reply(self._calls.feedback(component, feedback), of_feedback=True)
 
     def aggregate(self, request: Request) -> Reply:
         """Several SeldonMessages to one."""
@@ -98,8 +98,7 @@ class SeldonRoutes:
                 return Reply(seldon.dumps(guarded(raw)))
             except NotImplementedHere:
                 pass
-        outcome = Outcome(component.health())
-        outcome.tags = component.tags()
+        outcome = component.health()
         return _reply(self._calls.answer(component, seldon.Message("", None), outcome, invent_puid=False))
 
     def metadata(self, _: Request) -> Reply:
@@ -161,9 +160,11 @@ def _status_of(answer: Any) -> int:
     return code if isinstance(code, int) and 200 <= code <= 599 else 200
 
 
-def _reply(answer: Answer) -> Reply:
+def _reply(answer: Answer, *, of_feedback: bool = False) -> Reply:
     try:
         document = seldon.data_field(answer.kind, answer.data, answer.names)
+        if of_feedback and not answer.names and "data" in document:
+            del document["data"]["names"]  # as the wrapper, whose answer went through protocol buffers
         document["meta"] = answer.meta
         body = seldon.dumps(document)
     except TypeError as error:

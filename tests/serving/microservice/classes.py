@@ -92,11 +92,13 @@ class Faulty:
 
     def __init__(self):
         self.calls = 0
+        self.type_errors = 0
 
     def predict(self, X, names, meta=None):
         self.calls += 1
         if X == "type":
-            raise TypeError(f"call {self.calls}")
+            self.type_errors += 1
+            raise TypeError(f"call {self.type_errors}")
         if X == "nan":
             return np.array([[np.nan, np.inf]])
         if X == "object":
