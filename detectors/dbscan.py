@@ -64,6 +64,8 @@ class DBSCAN(RowDetector):
     Where a training row's distance to a core sample equals `eps` but for rounding, scikit-learn's answer depends on its
     tree. `labels_` has that answer; `predict`, which judges new rows, compares the distance alone.
 
+    Memory is a few copies of the rows; with ``eps="auto"`` also `min_samples` distances and numbers for each row.
+
     Examples
     --------
     >>> rows = [[1.0], [1.1], [1.2], [1.3], [9.0]]
