@@ -141,7 +141,7 @@ class Component:
         default: Any = [] if name == "predict" else payload
         if method is None:
             if name == "route":
-                raise NotOffered("Route not defined")
+                raise self._not_offered("route")
             return self._with_extras(default)
         try:
             answer = guarded(method, payload, names, meta)
@@ -163,6 +163,10 @@ class Component:
             outcome.judged = self._judged()
         return outcome
 
+    def _not_offered(self, name: str) -> NotOffered:
+        inherited = hasattr(self.user, name)
+        return NotOffered(f"{name} is not implemented" if inherited else f"{name.capitalize()} not defined")
+
     def aggregate(self, payloads: list[Any], names: list[list[str]]) -> Outcome:
         """Combine several payloads.
 
@@ -180,7 +184,7 @@ class Component:
         """
         method = _method(self.user, "aggregate")
         if method is None:
-            raise NotOffered("Aggregate not defined")
+            raise self._not_offered("aggregate")
         return self._with_extras(guarded(method, payloads, names))
 
     def feedback(self, features: Any, names: Sequence[str], reward: float, truth: Any, routing: int | None) -> Outcome:
@@ -215,7 +219,8 @@ class Component:
         """What ``health_status`` says, or that there is none, with tags and metrics."""
         method = _method(self.user, "health_status")
         if method is None:
-            return self._with_extras("healthy")
+            inherited = hasattr(self.user, "health_status")
+            return self._with_extras("not implemented - assuming healthy" if inherited else "healthy")
         return self._with_extras(guarded_or(method, "not implemented - assuming healthy"))
 
     def class_names(self, data: Any) -> list[str]:

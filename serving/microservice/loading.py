@@ -10,6 +10,7 @@ from typing import Any
 
 from detectors.errors import InlierError
 from serving.errors import ComponentError
+from serving.microservice import stand_in
 from serving.microservice.component import NotImplementedHere, guarded
 
 _log = logging.getLogger("inlier.microservice")
@@ -90,6 +91,7 @@ def _import(target: str) -> Any:
     module_name, class_name = (module_name, class_name) if module_name else (target, target)
     if (here := os.getcwd()) not in sys.path:  # noqa: PTH109
         sys.path.append(here)
+    stand_in.install()
     try:
         module = importlib.import_module(module_name)
     except Exception as error:

@@ -37,7 +37,7 @@ def pair(wrapper_python: Path) -> Iterator[Callable[[str], tuple[Server, Server]
 
     def start(name: str) -> tuple[Server, Server]:
         if name not in running:
-            target = f"{CLASSES}.{name}"
+            target = f"{CLASSES}{'_of_seldon' if name in ('Inherits', 'Refuses') else ''}.{name}"
             parameters = PARAMETERS if name == "Full" else []
             mine = ours(target, PREDICTIVE_UNIT_PARAMETERS=json.dumps(parameters))
             running[name] = (mine.__enter__(), genuine(wrapper_python, target, parameters).__enter__())
@@ -86,6 +86,14 @@ SAME: list[tuple[str, str, Any]] = [
     ("Echo", "/predict", {**ROWS, "meta": {"puid": "id", "tags": {"a": 1}}}),
     ("Echo", "/predict", with_puid({"data": {"ndarray": [[1, None]]}})),
     ("ClassNamesAttribute", "/predict", ROWS),
+    ("Inherits", "/predict", ROWS),
+    ("Inherits", "/transform-input", ROWS),
+    ("Inherits", "/send-feedback", {"request": ROWS}),
+    ("Inherits", "/health/status", None),
+    ("Inherits", "/metadata", None),
+    ("Inherits", "/route", ROWS),
+    ("Inherits", "/aggregate", [ROWS]),
+    ("Refuses", "/predict", ROWS),
     ("Plain", "/route", ROWS),
     ("Plain", "/aggregate", [ROWS]),
     ("Raw", "/predict", {"strData": "x"}),

@@ -127,23 +127,3 @@ class Slow:
 class NoPredict:
     def transform_input(self, X, names):
         return X
-
-
-def classes_with_seldon():
-    """Classes that need seldon_core, or what stands in for it."""
-    from seldon_core.flask_utils import SeldonMicroserviceException
-    from seldon_core.user_model import SeldonComponent, SeldonResponse
-
-    class Inherits(SeldonComponent):
-        def predict(self, X, names, meta=None):
-            return SeldonResponse(
-                data=np.asarray(X, dtype=float),
-                tags={"run": "time"},
-                metrics=[{"type": "COUNTER", "key": "runtime", "value": 2}],
-            )
-
-    class Refuses(SeldonComponent):
-        def predict(self, X, names, meta=None):
-            raise SeldonMicroserviceException("not today", status_code=422, reason="NOT_TODAY")
-
-    return Inherits, Refuses
