@@ -68,9 +68,9 @@ def main() -> None:
         start = time.perf_counter()
         for family in given.families:
             f1, expected, other = by_search(family, rows, labels, given.study)
-            cells.append(
-                f"{f1:.2f} (expected {expected:.2f}{f', by cross-validation {other:.2f}' if given.study else ''})"
-            )
+            told = [] if np.isnan(expected) else [f"expected {expected:.2f}"]
+            told += [f"by cross-validation {other:.2f}"] if given.study else []
+            cells.append(f"{f1:.2f}" + (f" ({', '.join(told)})" if told else ""))
         shape = f"{rows.shape[0]:,}, {rows.shape[1]}, {labels.sum()}"
         print(f"| {name} | {shape} | {' | '.join(cells)} |", flush=True)
         print(f"<!-- {name}: {time.perf_counter() - start:.0f} s -->", flush=True)
