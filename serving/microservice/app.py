@@ -74,8 +74,7 @@ class Microservice:
         if scope["type"] != "http":
             return
         began = perf_counter()
-        path = scope["path"]
-        route = self._routes.get(path) or self._oip.find(path) or (_NOWHERE_V2 if path.startswith("/v2/") else _NOWHERE)
+        route = self.route_at(scope["path"])
         try:
             reply = await self._answer(route, scope, receive)
         except ServingError as error:
@@ -94,6 +93,21 @@ class Microservice:
         await self._send(reply, scope, send)
         if self._access_log:
             _log.info("%s %s %d %.2f ms %s", scope["method"], scope["path"], reply.status, seconds * 1e3, reply.puid)
+
+    def route_at(self, path: str) -> Route:
+        """What is at a path; nothing is a route without methods.
+
+        Parameters
+        ----------
+        path : str
+            Of the address, decoded.
+
+        Returns
+        -------
+        Route
+            With the name that metrics and traces know it by.
+        """
+        return self._routes.get(path) or self._oip.find(path) or (_NOWHERE_V2 if path.startswith("/v2/") else _NOWHERE)
 
     async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Reply:
         method = scope["method"]
