@@ -15,7 +15,7 @@ from serving.errors import SettingsError
 
 
 def _either(ours: str, seldon: str) -> AliasChoices:
-    return AliasChoices(ours, f"INLIER_{ours.upper()}", seldon)
+    return AliasChoices(f"INLIER_{ours.upper()}", seldon)
 
 
 def explain(error: ValidationError, settings: type[BaseSettings]) -> str:
@@ -49,12 +49,16 @@ class MicroserviceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="INLIER_", populate_by_name=True, extra="ignore")
 
-    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 is every network of this machine.")
+    host: str = Field(
+        "127.0.0.1",
+        validation_alias=AliasChoices("INLIER_SERVE_HOST"),
+        description="Address to listen on; 0.0.0.0 is every network of this machine.",
+    )
     port: int = Field(
         9000,
         ge=0,
         le=65535,
-        validation_alias=_either("port", "PREDICTIVE_UNIT_HTTP_SERVICE_PORT"),
+        validation_alias=AliasChoices("INLIER_SERVE_PORT", "PREDICTIVE_UNIT_HTTP_SERVICE_PORT"),
         description="Port for REST; 0 takes a free one.",
     )
     grpc_port: int | None = Field(

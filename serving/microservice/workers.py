@@ -48,7 +48,8 @@ class Workers:
             index, began = self._started.pop(pid)
             code = os.waitstatus_to_exitcode(status)
             if self._stopping:
-                worst = worst or code
+                # One that was still loading has taken no request: the signal just ends it.
+                worst = worst or (0 if code in (-signal.SIGTERM, -signal.SIGINT) else code)
             elif self._hopeless(index, code, began):
                 worst = code if code > 0 else 1
                 self._stop(signal.SIGTERM, None)

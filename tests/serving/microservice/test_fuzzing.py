@@ -13,40 +13,23 @@ from training.model import Model
 
 ROW = [2.1, 2.05, 1.95, 2.01]
 TENSOR = {"name": "x", "shape": [1, 4], "datatype": "FP64", "data": ROW}
-GOOD: list[tuple[str, bytes]] = [
-    (path, json.dumps(body).encode())
-    for path, body in (
-        ("/predict", {"data": {"ndarray": [ROW], "names": ["f1", "f2", "f3", "f4"]}, "meta": {"puid": "x", "tags": {"a": 1}}}),
-        ("/predict", {"data": {"tensor": {"shape": [1, 4], "values": ROW}}}),
-        ("/predict", {"jsonData": {"f1": 1, "f2": 2.5, "f3": -1e9, "f4": 0}}),
-        ("/predict", {"binData": "AAEC", "strData": "text"}),
-        ("/predict", {"data": {"tftensor": {"dtype": "DT_DOUBLE", "tensorShape": {"dim": [{"size": 1}]}, "doubleVal": [1]}}}),
-        ("/send-feedback", {"request": {"data": {"ndarray": [ROW]}}, "reward": 1, "truth": {"data": {"ndarray": [[1]]}}}),
-        ("/aggregate", {"seldonMessages": [{"data": {"ndarray": [ROW]}}]}),
-        ("/route", {"data": {"ndarray": [ROW]}}),
-        ("/v2/models/model_inne/infer", {"inputs": [TENSOR], "outputs": [{"name": "label"}], "id": "1"}),
-        ("/v2/models/model_inne/infer", {"inputs": [{**TENSOR, "parameters": {"binary_data_size": 8}}]}),
-    )
-]  # fmt: skip
-BITS = [
-    b"null",
-    b"NaN",
-    b"1e400",
-    b"-1",
-    b"[]",
-    b"{}",
-    b'""',
-    b"true",
-    b"0",
-    b"[[",
-    b"]]",
-    b'"',
-    b",",
-    b":",
-    b"\x00",
-    b"\xff",
-    b"9" * 30,
+ROWS = {"data": {"ndarray": [ROW]}}
+PROTO = {"dtype": "DT_DOUBLE", "tensorShape": {"dim": [{"size": 1}]}, "doubleVal": [1]}
+INFER = "/v2/models/model_inne/infer"
+BODIES: list[tuple[str, Any]] = [
+    ("/predict", {"data": {"ndarray": [ROW], "names": ["f1", "f2", "f3", "f4"]}, "meta": {"puid": "x", "tags": {}}}),
+    ("/predict", {"data": {"tensor": {"shape": [1, 4], "values": ROW}}}),
+    ("/predict", {"data": {"tftensor": PROTO}}),
+    ("/predict", {"jsonData": {"f1": 1, "f2": 2.5, "f3": -1e9, "f4": 0}}),
+    ("/predict", {"binData": "AAEC", "strData": "text"}),
+    ("/send-feedback", {"request": ROWS, "reward": 1, "truth": {"data": {"ndarray": [[1]]}}}),
+    ("/aggregate", {"seldonMessages": [ROWS]}),
+    ("/route", ROWS),
+    (INFER, {"inputs": [TENSOR], "outputs": [{"name": "label"}], "id": "1"}),
+    (INFER, {"inputs": [{**TENSOR, "parameters": {"binary_data_size": 8}}]}),
 ]
+GOOD = [(path, json.dumps(body).encode()) for path, body in BODIES]
+BITS = [*rb'null NaN 1e400 -1 [] {} "" true 0 [[ ]] " , : 99999999999999999999'.split(), b"\0", b"\xff"]
 
 
 def spoiled(chance: random.Random, good: bytes) -> bytes:
@@ -84,7 +67,7 @@ async def ask(client: Client, count: int, seed: int) -> dict[int, int]:
         status = events[0]["status"]
         assert status < 500, (path, body, events[1]["body"])
         if status == 200 and not headers[2:]:
-            json.loads(events[1]["body"], parse_constant=lambda name: pytest.fail(name))
+            json.loads(events[1]["body"], parse_constant=pytest.fail)
         found[status] = found.get(status, 0) + 1
     return found
 
