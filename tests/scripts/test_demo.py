@@ -96,8 +96,9 @@ def test_an_old_python_is_one_line(tmp_path: Path) -> None:
     old.write_text("#!/bin/sh\necho Python 3.9.1\nexit 1\n")
     old.chmod(0o755)
     clone = tmp_path / "clone"
-    (clone / "scripts").mkdir(parents=True)
-    for file in ("scripts/demo", "scripts/venv.sh"):
+    for folder in ("scripts", "requirements"):
+        (clone / folder).mkdir(parents=True)
+    for file in ("scripts/demo", "scripts/venv.sh", "requirements/demo.txt", "requirements/dev.txt", "setup.py"):
         (clone / file).write_text((ROOT / file).read_text())
     done = subprocess.run(
         ["bash", clone / "scripts" / "demo"],
