@@ -31,7 +31,7 @@ SEED = 7
 
 def make(storage: Storage) -> None:
     """Put the examples where they are not; what people have put there stays."""
-    features, labels = clusters(n_per_cluster=400, n_anomalies=12, seed=SEED)
+    features, labels = clusters(n_per_cluster=400, n_anomalies=12, anomaly_centre=4.0, anomaly_spread=2.5, seed=SEED)
     shuffled = np.random.RandomState(SEED).permutation(len(features))
     plant = Features(features.values[shuffled], features.names, source="the example")
     faults = labels[shuffled]
