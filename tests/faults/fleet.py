@@ -88,11 +88,11 @@ class Fleet:
     ----------
     folder : Path
         For the home and the gate.
-    broker, database : str
-        URLs; empty for those of the home.
+    broker, database, storage : str
+        URLs; empty for those of the home. Credentials and address of a bucket are in the environment.
     """
 
-    def __init__(self, folder: Path, broker: str = "", database: str = "") -> None:
+    def __init__(self, folder: Path, broker: str = "", database: str = "", storage: str = "") -> None:
         self.folder = folder
         self.gate = folder / "gate"
         self.gate.mkdir()
@@ -107,6 +107,7 @@ class Fleet:
             "INLIER_TASK_LEASE_SECONDS": str(LEASE),
             "INLIER_TASK_RESEND_SECONDS": "2",
             "INLIER_DATABASE_URL": database,
+            "INLIER_STORAGE_URL": storage,
             "INLIER_THREADS": "1",
             "PYTHONPATH": str(Path(__file__).parents[2]),
         }
@@ -117,7 +118,7 @@ class Fleet:
         self.database = open_database(self.home, self.proxy_settings)
         upgrade(self.database)
         self.http: FlaskClient = create_app(
-            self.proxy_settings, None, self.database, self.home, self.settings, StorageSettings()
+            self.proxy_settings, None, self.database, self.home, self.settings, StorageSettings(url=storage)
         ).test_client()
         self.workers: list[Worker] = []
 

@@ -17,8 +17,6 @@ def assert_one_result(fleet: Fleet, task_id: str, attempt: int) -> None:
     assert fleet.outputs() == [
         f"p/f/anomaly_detection/{stamp}_inne_{name}" for name in ("model.pkl", "model.pkl.json", "predictions.csv")
     ]
-    staged = [path for path in (fleet.home.home / "storage" / ".staging").iterdir() if path.stat().st_size]
-    assert staged == [] or attempt > 1  # what a killed process has staged is swept later, and was never seen
 
 
 def runs_again_after_kill(fleet: Fleet) -> None:
