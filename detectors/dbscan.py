@@ -148,19 +148,23 @@ class DBSCAN(RowDetector):
         self._cores = self._reached = None
         if self.core_sample_indices_.size:
             cores = kdtree.part_of(tree, is_core)
+            tree = replace(tree, cells=np.empty(0))  # from here on its shape is enough
             self._label_cores(tree, cores, radius)
             self._cores = replace(cores, order=(np.cumsum(is_core) - 1)[cores.order])
             self._reached = self._label_borders(tree, cores, radius, rows, np.flatnonzero(~is_core))
         return self
 
     def _label_cores(self, tree: kdtree.Tree, cores: kdtree.Tree, radius: neighbours.Radius) -> None:
-        # A component's root is its first row, so their order is the order of first core samples.
         roots, one_way = neighbours.components(tree, cores, radius)
-        firsts, clusters = np.unique(roots[self.core_sample_indices_], return_inverse=True)
+        # A component's root is its first row, so their order is the order of first core samples.
+        core_roots = roots[self.core_sample_indices_]
+        firsts = self.core_sample_indices_[core_roots == self.core_sample_indices_]
+        numbers = np.arange(firsts.shape[0])
         if one_way.size:
             arcs = np.unique(np.searchsorted(firsts, roots[one_way]), axis=0)
-            clusters = _follow(arcs, firsts.shape[0])[clusters]
-        self.labels_[self.core_sample_indices_] = clusters
+            numbers = _follow(arcs, firsts.shape[0])
+        self.labels_[firsts] = numbers
+        self.labels_[self.core_sample_indices_] = self.labels_[core_roots]
 
     def _label_borders(
         self, tree: kdtree.Tree, cores: kdtree.Tree, radius: neighbours.Radius, rows: FloatArray, others: IntArray

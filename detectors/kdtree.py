@@ -154,7 +154,7 @@ def nearest(tree: Tree, X: FloatArray) -> tuple[FloatArray, IntArray]:
     return reduced, rows
 
 
-def k_nearest(tree: Tree, k: int) -> tuple[FloatArray, IntArray]:
+def k_nearest(tree: Tree, k: int) -> tuple[FloatArray, npt.NDArray[np.int32]]:
     """The k nearest rows of each row of a whole tree, itself included.
 
     Parameters
@@ -168,11 +168,11 @@ def k_nearest(tree: Tree, k: int) -> tuple[FloatArray, IntArray]:
     -------
     reduced : ndarray of shape (n, k), float64
         Reduced distances, ascending.
-    rows : ndarray of shape (n, k), int64
-        Numbers of the rows.
+    rows : ndarray of shape (n, k), int32
+        Numbers of the rows: the largest array there is, so in half the space.
     """
     n_rows = tree.order.shape[0]
-    reduced, rows = np.empty((n_rows, k)), np.empty((n_rows, k), dtype=np.int64)
+    reduced, rows = np.empty((n_rows, k)), np.empty((n_rows, k), dtype=np.int32)
 
     def work(start: int, stop: int) -> None:
         kernels.k_nearest_rows(tree.arrays, start, stop, reduced, rows)

@@ -30,7 +30,7 @@ from training.sidecars import (
     sidecar_path,
     signing_key_from_environment,
 )
-from training.unpickling import loads
+from training.unpickling import check, loads
 
 __all__ = [
     "MAX_MODEL_BYTES",
@@ -74,7 +74,7 @@ def dump_model(model: Model, signing_key: bytes | None = None) -> tuple[bytes, b
     buffer = io.BytesIO()
     _Writer(buffer, protocol=5).dump(model)
     data = buffer.getvalue()
-    loads(data, _CLASSES)
+    check(data, _CLASSES)
     facts = {"detector": model.detector_name, "trained_at": model.trained_at, "versions": model.versions}
     return data, seal(data, facts, signing_key)
 

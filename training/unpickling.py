@@ -203,6 +203,27 @@ class _Reader(pickle.Unpickler):
             raise ModelDamaged(f"it names {module}.{name}, which has no place in a model file") from None
 
 
+def check(data: bytes, classes: Mapping[tuple[str, str], type]) -> None:
+    """Walk through a pickle and see that it consists of plain values and instances of the listed classes.
+
+    Parameters
+    ----------
+    data : bytes
+        The pickle.
+    classes : mapping of (module, name) to type
+        The only classes it may hold.
+
+    Raises
+    ------
+    ModelDamaged
+        If it holds anything else. Nothing in it is run in any case.
+    """
+    try:
+        _DryRun(classes).run(data)
+    except (ValueError, IndexError, UnicodeError) as error:  # genops on what is no pickle, or a truncated one
+        raise ModelDamaged(f"not a pickle: {error}") from error
+
+
 def loads(data: bytes, classes: Mapping[tuple[str, str], type]) -> Any:
     """Read a pickle that consists of plain values and instances of the listed classes.
 
@@ -223,10 +244,7 @@ def loads(data: bytes, classes: Mapping[tuple[str, str], type]) -> Any:
     ModelDamaged
         If it holds anything else. Nothing in it has been run then.
     """
-    try:
-        _DryRun(classes).run(data)
-    except (ValueError, IndexError, UnicodeError) as error:  # genops on what is no pickle, or a truncated one
-        raise ModelDamaged(f"not a pickle: {error}") from error
+    check(data, classes)
     try:
         return _Reader(data, classes).load()
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
