@@ -28,7 +28,6 @@ from serving.proxy.database import Database
 from serving.settings import DeploySettings, HomeSettings, ProxySettings, StorageSettings
 
 READY_SECONDS = 60
-EXAMPLE_SECONDS = 30
 POLL_SECONDS = 0.1
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -120,12 +119,14 @@ def _restore(home: Home, database: Database) -> None:
 def _run(home: Home, running: Running, stopping: list[int], say: Say) -> None:
     supervisor = spawn(home)
     try:
-        if _wait(home, running, supervisor, stopping) and _wait_for_examples(home, supervisor, stopping):
+        look_for_examples = _says_when_there_are_examples(home, say)
+        if _wait(home, running, supervisor, stopping):
             home.announce(running)
             say(f"Inlier listens on {running.server} (its files are in {home.path}); Ctrl-C stops it.")
             _tell_of_microservices(home, supervisor, stopping, say)
         while not stopping and supervisor.poll() is None:
             time.sleep(POLL_SECONDS)
+            look_for_examples()
         if not stopping:
             raise DeployError(f"the supervisor died (status {supervisor.returncode}); {home.logs} may say why")
         say("Inlier stops ...")
@@ -165,17 +166,17 @@ def _wait(home: Home, running: Running, supervisor: subprocess.Popen[bytes], sto
     raise DeployError(f"the proxy did not start. The end of its log:{lines}")
 
 
-def _wait_for_examples(home: Home, supervisor: subprocess.Popen[bytes], stopping: list[int]) -> bool:
-    """Wait until the worker of a new home has made the examples: what the documentation names should be there.
+def _says_when_there_are_examples(home: Home, say: Say) -> Callable[[], None]:
+    """Return what is called now and then, and says once that a new home's worker has made the examples."""
+    pending = not (home.examples.exists() or StorageSettings().url)
 
-    Who keeps files elsewhere has none. A worker that cannot make them is no reason to stop; its log says why.
-    """
-    until = time.monotonic() + EXAMPLE_SECONDS
-    while not (home.examples.exists() or StorageSettings().url or stopping or supervisor.poll() is not None):
-        if time.monotonic() > until:
-            break
-        time.sleep(POLL_SECONDS)
-    return not stopping
+    def look() -> None:
+        nonlocal pending
+        if pending and home.examples.exists():
+            pending = False
+            say("The examples of the documentation are in the storage.")
+
+    return look
 
 
 def _stop(running: Running, supervisor: subprocess.Popen[bytes]) -> None:

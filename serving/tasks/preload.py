@@ -21,6 +21,8 @@ from training.train import train
 
 log = logging.getLogger(__name__)
 
+NICENESS = 5
+
 DRAWING = ("matplotlib.pyplot", "plotly.graph_objects", "tsdownsample", "training.charts")
 
 
@@ -50,6 +52,8 @@ def import_drawing() -> None:
 
 # it ends with its worker, and has nothing to put away: taking all of this apart would take seconds
 atexit.register(os._exit, 0)
+# who waits for a prediction goes before what has to be trained
+os.nice(NICENESS)
 import_drawing()
 with threads(1):
     warm_up()

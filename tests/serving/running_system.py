@@ -45,6 +45,13 @@ class System:
         assert "listens" in line, line + self.process.stdout.read()
         return line
 
+    def wait_for_examples(self) -> None:
+        """Wait until a new home's worker has put the examples into its storage."""
+        end = time.monotonic() + LIMIT
+        while not (self.home / "examples").exists():
+            assert time.monotonic() < end, (self.home / "logs/worker.log").read_text()
+            time.sleep(0.1)
+
     def close(self, number: int = signal.SIGTERM) -> int:
         """Stop it and return its status."""
         assert self.process is not None

@@ -19,6 +19,7 @@ ADDRESS = "http://localhost:8000"
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     system = System(tmp_path_factory.mktemp("tour"))
     system.start()
+    system.wait_for_examples()
     yield system
     system.close()
 

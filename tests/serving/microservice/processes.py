@@ -57,7 +57,7 @@ class Server:
         end = time.monotonic() + 120
         while time.monotonic() < end:
             assert self.process.poll() is None, self.output
-            if not self.port and (found := re.search(r"serving .* at http://\S*:(\d+)\n", self.output)):
+            if not self.port and (found := re.search(r"serving .* at http://[^\s\"]*:(\d+)[\"\n]", self.output)):
                 self.port = int(found[1])
             try:
                 if self.port and self.get("/health/ping")[0] == 200:

@@ -31,6 +31,7 @@ FIELDS = {
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     system = System(tmp_path_factory.mktemp("programs"))
     system.start()
+    system.wait_for_examples()
     yield system
     system.close()
 
