@@ -25,7 +25,7 @@ from serving.errors import RequestError
 from serving.proxy import bodies
 from serving.proxy.answers import answer
 from serving.proxy.database import Database
-from serving.proxy.requests import json_body, number, parameter, refuse_other_parameters, required_parameter
+from serving.proxy.requests import json_body, number, optional_parameter, refuse_other_parameters, required_parameter
 from serving.proxy.tables import Task
 from serving.proxy.task_bodies import BODIES, TaskBody, check_uuid
 from serving.settings import TaskSettings
@@ -197,7 +197,7 @@ def _id(text: str) -> str:
 
 
 def _one_of(name: str, known: tuple[str, ...]) -> str | None:
-    value = parameter(name, required=False)
+    value = optional_parameter(name)
     if value is not None and value not in known:
         raise RequestError(f"the parameter {name!r} is {value[:80]!r}; it should be one of {', '.join(known)}")
     return value

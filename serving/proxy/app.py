@@ -59,6 +59,7 @@ def create_app(
         storage_url(storage_settings, home), storage_settings.endpoint_url, storage_settings.region
     )
     app = Flask("inlier", static_folder=None)
+    app.url_map.merge_slashes = False  # a path that is none is said to be none, not redirected to another
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     answers.register(app)
     guard.register(app, settings)

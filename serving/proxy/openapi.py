@@ -172,7 +172,7 @@ def _file_operations() -> Iterable[Operation]:
     yield Operation("get", "/files", "List files.", {200: _json(answers.Files)}, query=query)
     yield Operation("get", "/files/{path}", "Download a file, or a range of it.", content, (404, 416))
     yield Operation(
-        "put", "/files/{path}", "Upload a file, whole or not at all.", stored, (413,), body=put, body_required=False
+        "put", "/files/{path}", "Upload a file, whole or not at all.", stored, (404, 413), body=put, body_required=False
     )
     gone: dict[int, Schema] = {204: {"description": "It is gone."}}
     yield Operation("delete", "/files/{path}", "Delete a file.", gone, (404,))

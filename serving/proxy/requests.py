@@ -39,9 +39,16 @@ def refuse_other_parameters(*known: str) -> None:
             raise RequestError(f"unknown parameter {name[:80]!r}; known are {', '.join(known) or 'none'}")
 
 
+def optional_parameter(name: str) -> str | None:
+    """Return a parameter of the query string that may be left out, but not be empty."""
+    if request.args.get(name) == "":
+        raise RequestError(f"the parameter {name!r} is empty")
+    return parameter(name, required=False)
+
+
 def number(name: str, default: int, most: int) -> int:
     """Return a whole number of the query string, from 0 to ``most``."""
-    text = parameter(name, required=False)
+    text = optional_parameter(name)
     if text is None:
         return default
     if not (text.isascii() and text.isdigit() and len(text) < 12 and int(text) <= most):
