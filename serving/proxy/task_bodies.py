@@ -28,7 +28,6 @@ RequestId = Annotated[
 ]
 MAX_PATH = 800
 Path = Annotated[str, Field(max_length=MAX_PATH)]
-Parameters = Annotated[dict[str, Any], Field(description="The detector's own parameters, by name.")]
 
 
 class TaskBody(BaseModel):
@@ -42,7 +41,7 @@ class TaskBody(BaseModel):
 
     request_id: RequestId
     save_charts: bool = Field(default=False, description="Also draw charts: a web page and an image.")
-    parameters: Parameters | None = None
+    parameters: dict[str, Any] | None = Field(default=None, description="The detector's own parameters, by name.")
 
     @model_validator(mode="before")
     @classmethod
