@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("inlier.microservice")
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 75  # longer than load balancers and pools keep an idle connection
+_IDLE_SECONDS = 1.0
 STOP_SECONDS = 4.5
 """From SIGTERM until connections that are still open are cut."""
 
@@ -168,7 +169,9 @@ class Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         await self._accept_the_rest()
-        await self._wait(0.05, until_idle=False)
+        # A client that holds a connection may be about to use it: its next answer closes it, so that nobody sends into
+        # a connection that is being closed here, unless it sleeps longer than this.
+        await self._wait(_IDLE_SECONDS, until_idle=True)
         for connection in list(self.server_state.connections):
             connection.shutdown()
         if self._grpc is not None:
