@@ -1,10 +1,13 @@
 """One process that serves: sockets, signals, and how it stops without losing a request."""
 
 import asyncio
+import ctypes
 import gc
 import logging
 import signal
 import socket
+import struct
+import sys
 import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -26,6 +29,7 @@ _log = logging.getLogger("inlier.microservice")
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 75  # longer than load balancers and pools keep an idle connection
 _IDLE_SECONDS = 1.0
+_SO_ATTACH_FILTER = 26
 STOP_SECONDS = 4.5
 """From SIGTERM until connections that are still open are cut."""
 
@@ -199,6 +203,7 @@ class Server(uvicorn.Server):
         """Closing a listening socket resets what the kernel had accepted: take those first."""
         loop = asyncio.get_running_loop()
         for listening in self._sockets:
+            _drop_new_connections(listening)
             accepted = []
             while True:
                 try:
@@ -213,6 +218,19 @@ class Server(uvicorn.Server):
         return self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state={}
         )
+
+
+def _drop_new_connections(listening: socket.socket) -> None:
+    """Have Linux drop what arrives for a listening socket: nothing comes between the last accept and the close.
+
+    A client that is dropped tries again a second later, and is refused then.
+    """
+    instruction = ctypes.create_string_buffer(
+        struct.pack("HBBI", 0x06, 0, 0, 0)
+    )  # return 0: keep no byte of any packet
+    program = struct.pack("HP", 1, ctypes.addressof(instruction))
+    if sys.platform == "linux":
+        listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
 def serve(
