@@ -52,10 +52,13 @@ RUN mkdir /model \
 FROM base AS microservice
 COPY --from=train /opt/inlier /opt/inlier
 COPY --from=train /model /model
+ENV PREDICTIVE_UNIT_HTTP_SERVICE_PORT=9000 \
+    PREDICTIVE_UNIT_GRPC_SERVICE_PORT=5000 \
+    PREDICTIVE_UNIT_METRICS_SERVICE_PORT=6000
 USER 10001:10001
-EXPOSE 9000
+EXPOSE 9000 5000 6000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-  CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:%s/health/status' % os.environ.get('PREDICTIVE_UNIT_HTTP_SERVICE_PORT', 9000), timeout=2)"]
+  CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:%s/health/status' % os.environ['PREDICTIVE_UNIT_HTTP_SERVICE_PORT'], timeout=2)"]
 ENTRYPOINT ["inlier", "serve", "--host", "0.0.0.0"]
 CMD ["/model/model.pkl"]

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from detectors.registry import DETECTORS
 from tests.image.builder import ROOT, Builder, find_builder
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("image")]
@@ -74,8 +75,11 @@ def container(builder: Builder, image: str, *options: str) -> Iterator[tuple[str
     """A running container as hardened as a cluster would run it; its name and port."""
     name, port = f"inlier-test-{uuid.uuid4().hex[:8]}", free_port()
     hardened = ["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges", "--network", "host"]
-    environment = ["-e", f"PREDICTIVE_UNIT_HTTP_SERVICE_PORT={port}", *options]
-    builder("run", "--detach", "--name", name, *hardened, *environment, image)
+    ports = {"HTTP": port, "GRPC": free_port(), "METRICS": free_port()}
+    environment = [
+        word for kind, number in ports.items() for word in ("-e", f"PREDICTIVE_UNIT_{kind}_SERVICE_PORT={number}")
+    ]
+    builder("run", "--detach", "--name", name, *hardened, *environment, *options, image)
     try:
         wait_until_ready(port)
         yield name, port
@@ -97,6 +101,30 @@ def test_serves_what_it_was_trained_on_as_nobody_on_a_read_only_root(builder: Bu
         assert processes.strip() == "10001"
         logs = builder("logs", name)
     assert "in memory only" not in logs, "a kernel was compiled again at run time"
+
+
+ROWS = "a,b\n" + "".join(f"{number % 7},{number % 5}.5\n" for number in range(200)) + "60,-60\n"
+SERIES = "Time,load\n" + "".join(
+    f"2024-01-{day:02}T{hour:02}:00:00,{hour % 6}\n" for day in (1, 2, 3) for hour in range(24)
+)
+
+
+@pytest.mark.parametrize("supplied", [False, True], ids=["generated", "supplied"])
+@pytest.mark.parametrize("detector", [name for name in DETECTORS if name != "inne"])
+def test_every_detector_has_its_image(builder: Builder, tmp_path: Path, detector: str, supplied: bool) -> None:
+    series = DETECTORS[detector].kind == "univariate"
+    context = copy_context(tmp_path / "context")
+    arguments = {"DETECTOR": detector}
+    if supplied:
+        (context / "mine.csv").write_text(SERIES if series else ROWS)
+        arguments["FEATURES"] = "mine.csv"
+    image = builder.image(f"inlier-test/{detector}:{'supplied' if supplied else 'generated'}", context, **arguments)
+    with container(builder, image) as (_, port):
+        _, metadata = ask(port, "/metadata")
+        names = json.loads(metadata)["inputs"][0]["schema"]["names"]
+        if supplied:
+            assert names == (["load"] if series else ["a", "b"])
+        assert score(port, {"data": {"names": names, "ndarray": [[1e6] * len(names)]}}) > 0.5
 
 
 def test_stops_within_five_seconds_of_sigterm(builder: Builder, image: str) -> None:
