@@ -60,7 +60,7 @@ def _broker(url: str, home: HomeSettings) -> dict[str, Any]:
         folder_broker.register()
         folder = Path(unquote(parts.path)) if parts.path.strip("/") else home.home.absolute() / "broker"
         return {
-            "broker_url": f"{folder_broker.ALIAS}://",
+            "broker_url": f"{folder_broker.ALIAS}://localhost",
             "broker_transport_options": options | {"folder": str(folder)},
         }
     if parts.scheme in ("redis", "rediss"):

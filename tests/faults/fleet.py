@@ -175,5 +175,5 @@ class Fleet:
         (self.gate / "open").touch()
 
     def outputs(self) -> list[str]:
-        found = self.http.get("/files", query_string={"folder": "p/f/anomaly_detection"}).json["files"]
+        found = self.http.get("/files", query_string={"folder": "p/f/anomaly_detection", "limit": 1000}).json["files"]
         return [file["path"] for file in found]

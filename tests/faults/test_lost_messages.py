@@ -50,3 +50,17 @@ def test_broken_messages_do_not_stop_a_worker(fleet: Fleet) -> None:
     for each in (task_id, last):
         assert fleet.wait_for(each, "SUCCESS")["attempt"] == 1
     assert list(queue.iterdir()) == []
+
+
+def test_many_tasks_on_two_workers_are_each_done_once(fleet_on_each_broker: Fleet) -> None:
+    fleet = fleet_on_each_broker
+    fleet.open_gate()
+    task_ids = [fleet.submit_training() for _ in range(40)]
+    for _ in range(2):
+        fleet.start_worker()
+    tasks = [fleet.wait_for(task_id, "SUCCESS") for task_id in task_ids]
+    assert {task["attempt"] for task in tasks} == {1}
+    models = {task["model_path"] for task in tasks}
+    assert len(models) == len(tasks)
+    assert models <= set(fleet.outputs())
+    assert len(fleet.outputs()) == 3 * len(tasks)
