@@ -67,7 +67,7 @@ async def load(port: int, request: bytes, count: int, connections: int) -> list[
         while len(seconds) < count:
             began = time.perf_counter()
             writer.write(request)
-            assert b"0.25" in await read_message(reader)  # noqa: S101
+            assert b"0.25" in await read_message(reader)
             seconds.append(time.perf_counter() - began)
         writer.close()
 
@@ -115,7 +115,7 @@ def prepare(home: Path, upstream_port: int) -> str:
         )
     database.close()
     pair = credentials.get(LOCAL, "test", "js")
-    assert pair is not None  # noqa: S101
+    assert pair is not None
     return urlencode({**pair, "json": json.dumps({"data": ROW})})
 
 

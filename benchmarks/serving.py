@@ -60,7 +60,8 @@ class Model(MLModel):
         return True
     async def predict(self, payload):
         X = NumpyCodec.decode_input(payload.inputs[0])
-        return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output("y", self.user.predict(X, []))])
+        scores = self.user.predict(X, [])
+        return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output("y", scores)])
 """
 KSERVE = """
 import sys, numpy as np, bench_model
