@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from pydantic_settings.exceptions import SettingsError as PydanticSettingsError
+from pydantic_settings import SettingsError as PydanticSettingsError
 
 from serving.errors import SettingsError
 

@@ -53,7 +53,7 @@ def check_printable(text: str) -> str:
 class Body(BaseModel):
     """A body: unknown fields are errors, numbers are not taken from text."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
 
 
 class NewClient(Body):

@@ -13,7 +13,7 @@ Status = Literal["PENDING", "STARTED", "RETRY", "SUCCESS", "FAILURE", "REVOKED"]
 class Answer(BaseModel):
     """What is said is all there is."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
 
 class ErrorDetail(Answer):
@@ -48,7 +48,7 @@ class Progress(Answer):
 class TaskAnswer(Accepted):
     """A task."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
 
     predictions_label_file: str | None = Field(description="Path of the predictions, when they are there.")
     predictions_charts_file: str | None = Field(

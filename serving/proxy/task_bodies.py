@@ -33,7 +33,7 @@ Path = Annotated[str, Field(max_length=MAX_PATH)]
 class TaskBody(BaseModel):
     """What all tasks are asked for with. Fields that are "" or null are absent."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
 
     kind: ClassVar[str]
     spellings: ClassVar[Mapping[str, str]] = {}
