@@ -22,7 +22,7 @@ EXTRAS = {
         "uvloop>=0.19",
     ],
     "proxy": [
-        "alembic>=1.13",
+        "alembic>=1.16",
         "celery>=5.4",
         "flask>=3.1",
         "gunicorn>=22",
@@ -30,7 +30,7 @@ EXTRAS = {
         "pydantic>=2.7",
         "pydantic-settings>=2.7",
         "requests>=2.31",
-        "sqlalchemy>=2.0.30",
+        "sqlalchemy>=2.1",
         "supervisor>=4.2.5",
         "urllib3>=2.0",
     ],
