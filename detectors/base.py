@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from detectors import state
@@ -195,6 +196,13 @@ class Detector(OutlierMixin, BaseEstimator, ABC):
             state.check(fitted, self._schema(fitted))
             self.__dict__.update(fitted)
             self._restore()
+
+    def _validate_params(self) -> None:
+        for name, value in self.get_params(deep=False).items():
+            parts = value if isinstance(value, (list, tuple)) else (value,)
+            if any(isinstance(part, (bool, np.bool_)) for part in parts):  # Python would take them for 0 and 1
+                raise InvalidParameterError(f"{name} is {value!r}; no parameter of a detector is true or false")
+        super()._validate_params()
 
     def _validate_parameters_of_state(self) -> None:
         """Refuse parameters that `fit` would; an unfitted clone in a pickle may still hold wrong ones."""

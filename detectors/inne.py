@@ -22,6 +22,7 @@ _BLOCK_ROWS = 16 * kernels.BLOCK  # a thread's share: milliseconds, against 0.1 
 _FEW_ROWS = 32  # up to here, row by row is faster than one block
 _AUTO_ROWS = 4096  # training rows that an automatic threshold looks at; a quartile is then within a few percent
 _LARGEST = 400  # centres are scaled so that the largest value is just below 2**400; see `inne_kernels._FAR`
+_MOST_ESTIMATORS = 100_000  # a thousand times what is useful; whoever asks for more made a mistake
 _HIGHEST_THRESHOLD = math.nextafter(1.0, 0.0)
 
 
@@ -36,7 +37,7 @@ class INNE(RowDetector):
     Parameters
     ----------
     n_estimators : int, default=100
-        How many samples to draw.
+        How many samples to draw, at most 100,000.
     max_samples : int or sequence of int, default=32
         Rows in each, at least 2; all rows where there are fewer. Of a sequence, members take the sizes in turn: a mix
         does well where no one size is known to.
@@ -87,7 +88,7 @@ class INNE(RowDetector):
     title = "iNNE"
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "n_estimators": [Interval(Integral, 1, _MOST_ESTIMATORS, closed="both")],
         "max_samples": [Interval(Integral, 2, None, closed="left"), "array-like"],
         "max_features": [
             None,

@@ -23,6 +23,7 @@ installed() { # installed NAME: whether .venv holds what requirements/NAME.txt l
 make_venv() { # make_venv NAME: .venv with everything in requirements/NAME.txt and the project itself
   local lock="requirements/$1.txt" python
   if installed "$1" || installed dev; then # dev has everything that the others have
+    .venv/bin/python -c '' || die "the Python of $PWD/.venv does not run: remove that folder"
     return
   fi
   if [ ! -x .venv/bin/python ]; then

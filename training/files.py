@@ -1,5 +1,6 @@
 """Files that are whole or not there: written beside, forced to disk, then renamed."""
 
+import errno
 import hashlib
 import os
 import secrets
@@ -46,6 +47,8 @@ def opened(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
     tuple of Path and file
         The path and the open file, binary.
     """
+    if not target.name or target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(target))
     path = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
     try:
         with path.open("xb") as file:

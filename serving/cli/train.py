@@ -62,6 +62,8 @@ def train(
         raise click.UsageError("give one of --features FILE and --synthetic demo|clusters|series")
     if labels is not None and features is None:
         raise click.UsageError("--labels go with --features; generated data has its own")
+    if search and features is not None and labels is None:
+        raise click.UsageError("--search needs --labels to search by")
     from detectors.registry import find
     from training import train as training
     from training.artifacts import save_model
@@ -103,6 +105,11 @@ def _summary(model: "Model", out: Path) -> str:
         f"{model.title} trained on {model.n_rows} rows of {len(model.feature_names)} {plural} ({names})",
         f"threshold {model.threshold:.6g}: flags {share(model.n_flagged, int(scored))} of the training rows",
     ]
+    flagged = model.n_flagged / scored
+    if flagged == 0.0:
+        lines.append("note: it flags none of the rows it was trained on")
+    elif flagged > 0.5:
+        lines.append("note: it flags most of the rows it was trained on; it may not be made for such data")
     if model.metrics:
         of_labels = ("precision", "recall", "f1", "roc_auc", "average_precision")
         shown = ((name, model.metrics[name]) for name in of_labels)
@@ -119,4 +126,6 @@ def _summary(model: "Model", out: Path) -> str:
                 f"{name}={value}" for name, value in {**chosen, "scaling": best["scaling"]}.items()
             )
             lines.append(f"best of {found['n_candidates']} candidates: {parameters_shown}; {honest}")
+        elif model.metrics["n_anomalies"] in (0, model.n_rows):
+            lines.append("note: all labels are the same, so there was nothing to search by")
     return "\n".join([*lines, f"model file {out} ({out.stat().st_size} bytes), sidecar {out}.json"])

@@ -157,6 +157,7 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Note that it is time to stop; a second signal stops at once."""
         if self.should_exit:
+            _log.info("%s again: stopping at once", signal.Signals(sig).name)
             self.force_exit = True
         else:
             _log.info("%s: stopping", signal.Signals(sig).name)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import orjson
-from sklearn.utils._param_validation import InvalidParameterError
 
 from detectors import registry
 from detectors.base import Detector
@@ -96,7 +95,7 @@ def _check_parameters(detector: type[Detector] | None, parameters: dict[str, Any
     try:
         made = detector(**checked_parameters(detector, parameters, None))
         made._validate_params()  # scikit-learn's own check of values
-    except (TrainingError, InvalidParameterError) as error:
+    except (TrainingError, ValueError, TypeError, OverflowError) as error:  # as Python or numpy find it wrong
         raise RequestError(f"parameters: {error}") from None
 
 

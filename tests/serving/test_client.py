@@ -125,8 +125,9 @@ def test_the_command_when_something_is_wrong(system: System, client: Client) -> 
     assert failed.returncode == 1
     task_id, error = failed.stderr.splitlines()
     assert error.startswith(f"error: {task_id}: ")
-    big = "--param n_estimators=1000000 --param max_samples=200"
-    slow = system.run(f"inlier task submit train --model iNNE --features p/f/rows {big}").stdout.strip()
+    client.upload(ROWS + ROWS.partition(b"\n")[2] * 20, "p/f/many.csv")
+    big = "--param n_estimators=100000 --param max_samples=200"
+    slow = system.run(f"inlier task submit train --model iNNE --features p/f/many {big}").stdout.strip()
     late = system.run(f"inlier task wait {slow} --timeout 0")
     assert (late.returncode, late.stderr.count("\n")) == (3, 1)
     cancelled = system.run(f"inlier task cancel {slow}")

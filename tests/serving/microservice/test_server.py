@@ -143,6 +143,7 @@ class TestStart:
         with ours("serving.models.INNE", **environment) as server:
             meta = json.loads(server.post("/predict", BODY)[1])["meta"]
             assert meta["requestPath"] == {"node": "repo/inne:2"}
+            assert server.terminate() == 0  # then all lines are written
             lines = [json.loads(line) for line in server.output.splitlines()]
             assert any(meta["puid"] in line["message"] for line in lines)
 
@@ -217,9 +218,8 @@ def test_a_second_signal_stops_at_once(inne_file: Path) -> None:
         server.process.send_signal(signal.SIGINT)
         while "stopping" not in server.output:
             time.sleep(0.01)
-        began = time.monotonic()
         assert server.terminate() == 0
-        assert time.monotonic() - began < 3
+        assert "again: stopping at once" in server.output
 
 
 def test_a_prediction_that_does_not_end_does_not_hinder_the_end(inne_file: Path) -> None:

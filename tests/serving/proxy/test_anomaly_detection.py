@@ -281,3 +281,33 @@ def test_models(http: FlaskClient, storage: Storage) -> None:
     assert http.delete(f"{models}/p/f/s.pkl").status_code == 204
     assert http.delete(f"{models}/p/f/s.pkl").status_code == 404
     assert not storage.exists("p/f/s.pkl.json")
+
+
+@pytest.mark.parametrize(
+    ("model_name", "parameters"),
+    [
+        ("iNNE", {"n_estimators": True}),
+        ("iNNE", {"n_estimators": 10**9}),
+        ("iNNE", {"n_estimators": 10**19}),
+        ("iNNE", {"max_samples": [2, True]}),
+        ("iNNE", {"max_samples": [2, "x"]}),
+        ("iNNE", {"max_samples": [2, 1e300]}),
+        ("iNNE", {"max_samples": [[2], [3, 4]]}),
+        ("DBSCAN", {"eps": True}),
+        ("IQR", {"c": [-1, 1]}),
+        ("IQR", {"c": ["a", 1]}),
+        ("IQR", {"c": [[1], 1]}),
+        ("Quantile", {"low": 0.9, "high": 0.1}),
+        ("Persist", {"window": "0h"}),
+        ("Persist", {"window": ""}),
+        ("Persist", {"window": "nan"}),
+        ("Persist", {"window": "99999999d"}),
+        ("Persist", {"window": "9" * 400 + "h"}),
+    ],
+)
+def test_wrong_values_of_parameters_are_refused_at_once(
+    http: FlaskClient, model_name: str, parameters: dict[str, Any]
+) -> None:
+    status, answer = post(http, "train", model_name=model_name, train_feature_file="p/f/data", parameters=parameters)
+    assert status == 400
+    assert answer["error"]["message"].startswith("parameters: ")
