@@ -133,6 +133,7 @@ class Fleet:
         app = celery_application(self.settings, self.home)
         with app.connection_for_write() as connection:
             connection.default_channel.queue_delete(self.queue)
+            connection.default_channel.exchange_delete(self.queue)
         self.database.close()
 
     def upload(self, path: str, content: bytes) -> None:
