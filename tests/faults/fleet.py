@@ -132,8 +132,12 @@ class Fleet:
             worker.close()
         app = celery_application(self.settings, self.home)
         with app.connection_for_write() as connection:
-            connection.default_channel.queue_delete(self.queue)
-            connection.default_channel.exchange_delete(self.queue)
+            channel = connection.default_channel
+            channel.queue_delete(self.queue)
+            if connection.transport.driver_type == "amqp":
+                channel.exchange_delete(self.queue)
+            elif connection.transport.driver_type == "redis":
+                channel.client.delete(*(f"_kombu.{kind}.{self.queue}" for kind in ("binding", "binding_permanent")))
         self.database.close()
 
     def upload(self, path: str, content: bytes) -> None:
