@@ -111,6 +111,8 @@ def prediction(reply: Any, puid: str, n_rows: int, variation: str, model_name: s
         "predictions": predictions[0],
         "custom": None,
     }
+    if tags.get("no_verdict"):  # of rows whose values are missing nothing can be said: their score is no verdict
+        answer["custom"] = {"no_verdict": tags["no_verdict"]}
     if n_rows > 1:
         answer["rows"] = predictions
     return answer
