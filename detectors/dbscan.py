@@ -96,7 +96,7 @@ class DBSCAN(RowDetector):
     core_sample_indices_: IntArray
     components_: FloatArray
     labels_: IntArray
-    _cores: kdtree.Tree | None
+    _cores: "_LazyTree"
     _reached: FloatArray | None
 
     def __init__(
@@ -142,16 +142,16 @@ class DBSCAN(RowDetector):
         radius = neighbours.Radius.of(self.eps_, tree)
         is_core = neighbours.core_rows(tree, radius, int(self.min_samples))
         self.core_sample_indices_ = np.flatnonzero(is_core)
-        self.components_ = rows[self.core_sample_indices_]
         self.threshold_ = THRESHOLD
         self.labels_ = np.full(rows.shape[0], -1, dtype=np.int64)
-        self._cores = self._reached = None
+        self._cores, self._reached = _LazyTree(), None
         if self.core_sample_indices_.size:
             cores = kdtree.part_of(tree, is_core)
             tree = replace(tree, cells=np.empty(0))  # from here on its shape is enough
             self._label_cores(tree, cores, radius)
-            self._cores = replace(cores, order=(np.cumsum(is_core) - 1)[cores.order])
             self._reached = self._label_borders(tree, cores, radius, rows, np.flatnonzero(~is_core))
+            del tree, cores  # whoever only fits and saves should not need memory for them at the same time
+        self.components_ = rows[self.core_sample_indices_]
         return self
 
     def _label_cores(self, tree: kdtree.Tree, cores: kdtree.Tree, radius: neighbours.Radius) -> None:
@@ -183,13 +183,13 @@ class DBSCAN(RowDetector):
         indices = self.core_sample_indices_
         if (np.diff(indices) <= 0).any() or (self.labels_[indices] < 0).any():
             raise InvalidState("core_sample_indices_ are not the numbers of core samples")
-        self._cores = self._reached = None
+        self._cores, self._reached = _LazyTree(), None
 
     def _tree(self) -> kdtree.Tree | None:
-        """The tree of core samples; after reading a file, built when it is first asked for."""
-        if self._cores is None and self.core_sample_indices_.size:
-            self._cores = kdtree.build(self.components_, self.metric)
-        return self._cores
+        """The tree of core samples, built when it is first asked for."""
+        if self._cores.tree is None and self.core_sample_indices_.size:
+            self._cores.tree = kdtree.build(self.components_, self.metric)
+        return self._cores.tree
 
     def _nearest(self, X: FloatArray) -> tuple[FloatArray, IntArray]:
         """Distances to the nearest core sample, above `eps_` iff beyond it, and which it is (-1 if there is none)."""
@@ -301,6 +301,12 @@ class DBSCAN(RowDetector):
         total = shares.sum(axis=1, keepdims=True)
         np.divide(shares, total, out=shares, where=total > 0.0)
         return shares
+
+
+class _LazyTree:
+    """Holds the tree once it is built: predicting leaves the detector's attributes as they are."""
+
+    tree: kdtree.Tree | None = None
 
 
 def _follow(arcs: IntArray, n_components: int) -> IntArray:

@@ -32,6 +32,8 @@ MAX_VALUES = 100_000
 MAX_INSTRUCTIONS = 1_000_000
 """What is walked through takes a second then. A model has about 200."""
 
+_LONG = 1 << 16  # bytes; a text or an array of this length is looked at where it is
+
 _TEXTS = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"}
 _ATOMS = {
     *("NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
@@ -61,6 +63,22 @@ class _Value:
         return self
 
 
+class _Program(io.BytesIO):
+    """The bytes of a pickle; long arguments are views of them, not copies."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._data = memoryview(data)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < _LONG:
+            return super().read(size)
+        start = self.tell()
+        view = self._data[start : start + size]
+        self.seek(start + len(view))
+        return view  # type: ignore[return-value]  # all that genops does with it is to ask for its length
+
+
 class _DryRun:
     """The stack machine of pickle, on kinds of values."""
 
@@ -72,7 +90,7 @@ class _DryRun:
 
     def run(self, data: bytes) -> None:
         self.size = len(data)
-        for count, (opcode, argument, position) in enumerate(pickletools.genops(data)):
+        for count, (opcode, argument, position) in enumerate(pickletools.genops(_Program(data))):
             if count == MAX_INSTRUCTIONS:
                 raise ModelDamaged(f"more than {MAX_INSTRUCTIONS} instructions")
             self.step(opcode.name, argument)
