@@ -214,7 +214,7 @@ def predict_alg(context: Context, action: str, client_name: str, source: Any) ->
 
 @cli.command()
 def rpc() -> None:
-    """Predict over gRPC."""
+    """Say that predictions over gRPC are not there yet."""
     raise CallError("this version speaks REST only; seldon-cli api asks for the same prediction")
 
 

@@ -218,6 +218,7 @@ def blueprint() -> Blueprint:
     def openapi() -> Response:
         return answer(document())
 
+    @routes.get("/")
     @routes.get("/docs")
     def docs() -> Response:
         response = Response(page, mimetype="text/html")

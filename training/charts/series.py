@@ -92,7 +92,7 @@ def series_charts(
             sorts(_ordered(flagged, order), None if truth is None else _ordered(truth, order)),
         )
     )
-    if any(len(trace.x) < len(values) for trace in traces):
+    if len(values) > LINE_POINTS:
         notes.append(
             f"{len(values):,} rows; lines have up to {LINE_POINTS:,} points, the lowest and highest of each stretch."
         )

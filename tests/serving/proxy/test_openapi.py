@@ -84,3 +84,10 @@ def test_the_document_is_json_that_names_itself(http: FlaskClient) -> None:
     answer = http.get("/openapi.json")
     assert answer.json == document()
     assert answer.json["openapi"].startswith("3.1")
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_the_page_is_where_a_person_looks_first(http: FlaskClient, path: str) -> None:
+    answer = http.get(path)
+    assert answer.status_code == 200
+    assert answer.mimetype == "text/html"
