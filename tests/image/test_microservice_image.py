@@ -66,7 +66,7 @@ def copy_context(folder: Path) -> Path:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     for file in tracked:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / file, folder / file)
+        shutil.copy2(ROOT / file, folder / file)  # with its time, or no layer is found again
     return folder
 
 
