@@ -16,7 +16,7 @@ import numpy as np
 from serving.errors import BadData, ModelFault, NotOffered, ServingError
 
 if TYPE_CHECKING:  # pandas, scikit-learn and numba would come with it: much for a class that needs none of them
-    from serving.models import Judged
+    from serving.detector_model import Judged
 
 _log = logging.getLogger("inlier.component")
 _RAW = ("predict", "transform_input", "transform_output", "route", "aggregate", "send_feedback", "health_status")
@@ -248,7 +248,7 @@ def is_own(user: Any) -> bool:
     bool
         Without importing those classes: if nobody has, it is not.
     """
-    models = sys.modules.get("serving.models")
+    models = sys.modules.get("serving.detector_model")
     return models is not None and isinstance(user, models.DetectorModel)
 
 

@@ -14,7 +14,7 @@ from serving.microservice.board import Board, BoardFull, Part
 from serving.microservice.component import Outcome
 
 if TYPE_CHECKING:
-    from serving.models import Judged
+    from serving.detector_model import Judged
 
 _log = logging.getLogger("inlier.metrics")
 

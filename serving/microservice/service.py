@@ -15,7 +15,7 @@ from serving.microservice.metrics import Metrics
 from serving.settings import MicroserviceSettings
 
 if TYPE_CHECKING:
-    from serving.models import Judged
+    from serving.detector_model import Judged
 
 _log = logging.getLogger("inlier.microservice")
 

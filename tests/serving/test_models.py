@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from detectors.registry import DETECTORS
-from serving import models
+from serving import detector_model, models
 from serving.errors import BadData, ComponentError
 from training import synthetic
 from training.artifacts import save_model
@@ -131,7 +131,7 @@ class TestFiles:
             models.INNE(model_uri="s3://bucket/model").load()
 
     def test_the_model_of_another_detector(self, inne: Model, tmp_path: Path) -> None:
-        class Other(models.DetectorModel):
+        class Other(detector_model.DetectorModel):
             detector = "other"
 
         path = save_model(inne, tmp_path / "m.pkl")

@@ -41,7 +41,7 @@ def test_a_module_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.M
     [
         ("no.such.module.Class", "[]", "no module"),
         ("serving.models.Nothing", "[]", "has no class Nothing"),
-        ("serving.models.CLASS_NAMES", "[]", "has no class"),
+        ("serving.models.MODELS", "[]", "has no class"),
         ("tests.serving.microservice.classes.Full", '[{"name": "nix", "value": "1", "type": "INT"}]', "nix"),
         ("serving.models.INNE", "{", "not JSON"),
         ("serving.models.INNE", "[1]", "list of objects"),
