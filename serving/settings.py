@@ -1,6 +1,7 @@
 """Settings from the environment, one class a concern.
 
 Names are ``INLIER_`` and the field's; where Seldon Core has a name of its own for the same thing, that one works too.
+What is secret may also be a file: of the variable's name, in the folder that INLIER_SECRETS_DIR names.
 """
 
 import os
@@ -154,12 +155,18 @@ class MicroserviceSettings(BaseSettings):
     )
 
 
+SECRETS_DIR = "INLIER_SECRETS_DIR"
+
+
 class Settings(BaseSettings):
     """Settings whose wrong values are an error of ours, one line that names the variable."""
 
     def __init__(self, **values: Any) -> None:
+        folder = os.environ.get(SECRETS_DIR) or None
+        if folder is not None and not Path(folder).is_dir():
+            raise SettingsError(f"{SECRETS_DIR}: there is no folder {folder}")
         try:
-            super().__init__(**values)
+            super().__init__(**values, _secrets_dir=folder)
         except (ValidationError, PydanticSettingsError) as error:
             wrong = explain(error, type(self)) if isinstance(error, ValidationError) else f"{error}: it should be JSON"
             raise SettingsError(wrong) from None

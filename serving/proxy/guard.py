@@ -12,6 +12,7 @@ from serving.errors import NotAllowed
 from serving.settings import ProxySettings
 
 OPEN_PATHS = ("/health/",)  # probes come by the address of a pod
+KEYED_PATHS = ("/metrics",)  # so does what collects metrics, with a key where keys are asked for
 
 
 def host_name(host: str) -> str:
@@ -24,6 +25,7 @@ def host_name(host: str) -> str:
 def register(app: Flask, settings: ProxySettings) -> None:
     """Check the Host header and the length of the query string before anything else."""
     allowed = {host.lower() for host in settings.allowed_hosts}
+    of_any_name = OPEN_PATHS if settings.access == "open" else OPEN_PATHS + KEYED_PATHS
 
     @app.before_request
     def check() -> None:
@@ -32,11 +34,11 @@ def register(app: Flask, settings: ProxySettings) -> None:
                 f"the query string is {len(request.query_string)} bytes long, {settings.max_query_bytes} are allowed; "
                 "POST /predict takes longer ones"
             )
-        if "*" in allowed or request.path.startswith(OPEN_PATHS):
+        if "*" in allowed or request.path.startswith(of_any_name):
             return
         name = host_name(request.environ.get("HTTP_HOST", ""))
         if name not in allowed:
-            raise NotAllowed(f"the proxy does not answer to the host name {name[:80]!r} (INLIER_ALLOWED_HOSTS)")
+            raise NotAllowed(f"the proxy does not answer to the host name {name[:80]!r} (INLIER_PROXY_ALLOWED_HOSTS)")
 
     @app.after_request
     def seal(response: Response) -> Response:

@@ -36,6 +36,19 @@ def test_the_gateway_asks_for_its_own_keys(guarded: FlaskClient) -> None:
     assert "consumer_key" in guarded.get("/js/predict").json["error"]["message"]
 
 
+def test_metrics_are_collected_by_the_address_of_a_pod_with_a_key(
+    guarded: FlaskClient, keys_of: dict[str, dict[str, str]]
+) -> None:
+    pod = {"Host": "10.42.0.7:8000"}
+    assert guarded.get("/metrics", headers=pod).status_code == 401
+    assert guarded.get("/metrics", headers=pod | keys_of["read"]).status_code != 403
+    assert guarded.get("/files", headers=pod | keys_of["read"]).status_code == 403
+
+
+def test_without_keys_metrics_are_not_for_pages_of_other_names(http: FlaskClient) -> None:
+    assert http.get("/metrics", headers={"Host": "evil.example:8000"}).status_code == 403
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
