@@ -13,6 +13,7 @@ URL = "io.seldon.algorithm.external.url"
 NAME = "io.seldon.algorithm.external.name"
 HOST = "io.seldon.rpc.microservice.host"
 PORT = "io.seldon.rpc.microservice.port"
+NEEDED = {REST: (URL,), RPC: (HOST, PORT)}
 
 
 def from_algorithms(text: bytes) -> list[dict[str, Any]]:
@@ -40,14 +41,20 @@ def _read(number: int, variation: Any) -> dict[str, Any]:
         name, config = algorithm["name"], {item["name"]: item["value"] for item in algorithm["config"]}
     except (KeyError, TypeError, ValueError) as error:
         raise CallError(f"{where} has not got label, ratio and a config of one algorithm: {error!r}") from None
-    if name == RPC:
-        raise CallError(f"{where}: this version calls microservices by REST only, not by {RPC}")
-    if name != REST:
+    if not isinstance(name, str) or name not in NEEDED:
         raise CallError(f"{where}: unknown algorithm {name!r}; known are {REST} and {RPC}")
-    if URL not in config:
-        raise CallError(f"{where}: {URL} is missing")
-    read = {"label": label, "ratio": ratio, "kind": "rest", "url": config[URL]}
-    return read | ({"model_name": config[NAME]} if NAME in config else {})
+    for item in NEEDED[name]:
+        if item not in config:
+            raise CallError(f"{where}: {item} is missing")
+    place = {"kind": "rpc", "url": _grpc_url(where, config)} if name == RPC else {"kind": "rest", "url": config[URL]}
+    return {"label": label, "ratio": ratio, **place} | ({"model_name": config[NAME]} if NAME in config else {})
+
+
+def _grpc_url(where: str, config: dict[str, Any]) -> str:
+    host, port = str(config[HOST]), str(config[PORT])  # the port is a number or text
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise CallError(f"{where}: {PORT} is {port[:80]!r}; it should be a port")
+    return f"grpc://[{host}]:{port}" if ":" in host else f"grpc://{host}:{port}"
 
 
 def to_algorithms(variations: list[dict[str, Any]]) -> dict[str, Any]:
@@ -56,13 +63,14 @@ def to_algorithms(variations: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _write(variation: dict[str, Any]) -> dict[str, Any]:
+    config: dict[str, Any]
     if variation["kind"] == "rpc":
         parts = urlsplit(variation["url"])
         name, config = RPC, {HOST: parts.hostname, PORT: parts.port}
     else:
         name, config = REST, {URL: variation["url"]}
-        if variation["model_name"]:
-            config[NAME] = variation["model_name"]
+    if variation.get("model_name"):
+        config[NAME] = variation["model_name"]
     items = [{"name": key, "value": value} for key, value in config.items()]
     algorithms = [{"name": name, "config": items}]
     return {"config": {"algorithms": algorithms}, "label": variation["label"], "ratio": variation["ratio"]}

@@ -135,7 +135,9 @@ class GrpcServer:
                 self._service.count(route, 200, perf_counter() - began, outcome)
                 return reply
             self._service.count(route, status, perf_counter() - began, None)
-            await context.abort(_CODES.get(status, grpc.StatusCode.INTERNAL), message)
+            # Of gRPC's codes one stands for several statuses: say which, for whoever would tell them apart
+            trailer = (("inlier-status", str(status)),)
+            await context.abort(_CODES.get(status, grpc.StatusCode.INTERNAL), message, trailer)
             raise AssertionError("abort raises")
 
         return answer

@@ -36,10 +36,12 @@ def check_url(url: str) -> str:
     parts = urlsplit(url)
     if not url.isprintable() or " " in url:
         raise ValueError(f"{url[:200]!r} holds a character that no URL has")
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.fragment:
-        raise ValueError(f"{url[:200]!r} is not a URL like http://127.0.0.1:9000/predict")
+    if parts.scheme not in {"http", "https", "grpc"} or not parts.hostname or "@" in parts.netloc or parts.fragment:
+        raise ValueError(f"{url[:200]!r} is not a URL like http://127.0.0.1:9000/predict or grpc://127.0.0.1:5000")
     if parts.port == 0:  # reading the port also checks that it is a number
         raise ValueError(f"{url[:200]!r} names port 0")
+    if parts.scheme == "grpc" and (parts.port is None or parts.path or parts.query):
+        raise ValueError(f"{url[:200]!r} should be grpc://host:port and nothing else")
     return url
 
 
@@ -77,6 +79,16 @@ class VariationBody(Body):
     url: Annotated[str, Field(max_length=2048), AfterValidator(check_url)]
     model_name: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(check_printable)] | None = None
 
+    @model_validator(mode="after")
+    def _url_of_kind(self) -> "VariationBody":
+        if self.url.startswith("grpc://") != (self.kind == "rpc"):
+            wanted = "grpc://127.0.0.1:5000" if self.kind == "rpc" else "http://127.0.0.1:9000/predict"
+            raise ValueError(
+                f"variation {self.label!r} is of kind {self.kind}: its url should be like {wanted}, "
+                f"not {self.url[:200]!r}"
+            )
+        return self
+
 
 class Variations(Body):
     """Body of PUT /clients/<name>/variations.
@@ -95,11 +107,6 @@ class Variations(Body):
         for label in labels:
             if labels.count(label) > 1:
                 raise ValueError(f"two variations are named {label!r}")
-        for variation in self.variations:
-            if variation.kind == "rpc":
-                raise ValueError(
-                    f"variation {variation.label!r}: this version calls microservices by REST only, not rpc"
-                )
         return self
 
 

@@ -20,10 +20,11 @@ from serving.proxy import store
 from serving.proxy.answers import answer
 from serving.proxy.database import Database
 from serving.proxy.draw import draw
-from serving.proxy.payload import prediction, read_rows, seldon_message
+from serving.proxy.payload import prediction, read_rows
 from serving.proxy.requests import json_body, parameter, parse_json, refuse_other_parameters, required_parameter
 from serving.proxy.store import Route
-from serving.proxy.upstream import Refused, Upstream
+from serving.proxy.upstream import Upstream
+from serving.proxy.upstream_faults import Refused
 from serving.settings import ProxySettings
 
 CALLBACK_LENGTH = 128
@@ -102,11 +103,10 @@ def blueprint(database: Database, upstream: Upstream, settings: ProxySettings) -
             found = find_routes(connection)  # first of all: who is not known learns nothing about the rest
         rows = read_rows(read_message(), settings.max_rows)
         puid = secrets.token_hex(20)
-        message = seldon_message(rows, puid)
 
         def ask(client: str, variations: list[Route]) -> dict[str, Any]:
             route = draw(client, variations)
-            reply = upstream.predict(route, message)
+            reply = upstream.predict(route, rows, puid)
             return prediction(reply, puid, len(rows.values), route.label, route.model_name)
 
         try:

@@ -41,6 +41,21 @@ def test_rpc_is_shown_as_the_original_did():
     assert {item["value"] for item in algorithm["config"]} == {"h", 5000}
 
 
+def rpc(**config):
+    items = [{"name": f"io.seldon.rpc.microservice.{name}", "value": value} for name, value in config.items()]
+    return {"algorithms": [{"name": "rpcPredictionServer", "config": items}]}
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "url"),
+    [("h", 5000, "grpc://h:5000"), ("10.0.0.1", "5001", "grpc://10.0.0.1:5001"), ("::1", 5000, "grpc://[::1]:5000")],
+)
+def test_rpc_there_and_back(host, port, url):
+    (variation,) = from_algorithms(changed(config=rpc(host=host, port=port)).encode())
+    assert variation == {"label": "x", "ratio": 1.0, "kind": "rpc", "url": url}
+    assert to_algorithms([variation])["variations"][0]["config"] == rpc(host=host, port=int(port))
+
+
 def changed(**changes):
     variation = ORIGINAL["variations"][0] | changes
     return json.dumps({"variations": [variation]})
@@ -57,7 +72,12 @@ def changed(**changes):
         (changed(config={}), "variation 1"),
         (changed(config={"algorithms": []}), "variation 1"),
         (changed(config={"algorithms": [{"name": "soap", "config": []}]}), "unknown algorithm 'soap'"),
-        (changed(config={"algorithms": [{"name": "rpcPredictionServer", "config": []}]}), "REST only"),
+        (changed(config={"algorithms": [{"name": ["x"], "config": []}]}), "unknown algorithm"),
+        (changed(config=rpc()), "microservice.host is missing"),
+        (changed(config=rpc(host="h")), "microservice.port is missing"),
+        (changed(config=rpc(host="h", port=0)), "port is '0'; it should be a port"),
+        (changed(config=rpc(host="h", port="80.5")), "it should be a port"),
+        (changed(config=rpc(host="h", port=None)), "it should be a port"),
         (changed(config={"algorithms": [{"name": "externalPredictionServer", "config": []}]}), "url is missing"),
         (changed(ratio="much"), "variation 1"),
         (changed(ratio=None), "variation 1"),

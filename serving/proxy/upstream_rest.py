@@ -1,0 +1,77 @@
+"""Microservices over REST: pooled connections and short time-outs."""
+
+from typing import Any
+
+import orjson
+import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+)
+
+from serving.errors import UpstreamDown, UpstreamFault, UpstreamSlow
+from serving.proxy.payload import Rows, seldon_message
+from serving.proxy.store import Route
+from serving.proxy.upstream_faults import Refused, fault, shown
+from serving.settings import GatewaySettings
+
+HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
+POOLS = 64  # hosts to which connections are kept
+
+
+class RestUpstream:
+    """The HTTP connections of one process."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._settings = settings
+        self._timeout = urllib3.Timeout(connect=settings.connect_ms / 1000, read=settings.read_ms / 1000)
+        self._pools = urllib3.PoolManager(
+            num_pools=POOLS, maxsize=settings.connections, timeout=self._timeout, retries=False, headers=HEADERS
+        )
+
+    def predict(self, route: Route, rows: Rows, puid: str) -> Any:
+        """Return a microservice's answer; see ``Upstream.predict``."""
+        who = f"variation {route.label!r}"
+        body = orjson.dumps(seldon_message(rows, puid))
+        try:
+            response = self._pools.request("POST", route.url, body=body, redirect=False)
+        except (ConnectTimeoutError, ReadTimeoutError) as error:
+            # NewConnectionError is a ConnectTimeoutError in urllib3 2
+            if isinstance(error, NewConnectionError):
+                raise Refused(f"{who} cannot be reached at {shown(route.url)}") from error
+            raise self._slow(who, error) from error
+        except ProtocolError as error:
+            raise Refused(f"{who} cut the connection at {shown(route.url)}") from error
+        except HTTPError as error:
+            raise UpstreamDown(f"{who} cannot be called at {shown(route.url)}: {type(error).__name__}") from error
+        if response.status == 200:
+            return _json(response.data, who)
+        raise fault(response.status, _info(response.data), who)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pools.clear()
+
+    def _slow(self, who: str, error: HTTPError) -> UpstreamSlow:
+        if isinstance(error, ConnectTimeoutError):
+            return UpstreamSlow(f"{who} took no connection within {self._settings.connect_ms} ms")
+        return UpstreamSlow(f"{who} did not answer within {self._settings.read_ms} ms")
+
+
+def _json(body: bytes, who: str) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise UpstreamFault(f"{who} answered with what is not JSON") from error
+
+
+def _info(body: bytes) -> str | None:
+    """Return the message of a Seldon error body, if it is one."""
+    try:
+        info = orjson.loads(body)["status"]["info"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return info if isinstance(info, str) else None

@@ -1,0 +1,121 @@
+"""Microservices over gRPC: ``seldon.protos.Model/Predict`` on channels that live as long as the process."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import grpc
+import numpy as np
+
+from serving.errors import ProxyError, RequestError, UpstreamFault, UpstreamSlow
+from serving.protocols import seldon_proto
+from serving.protocols.wire import prediction_pb2 as pb
+from serving.proxy.payload import Rows
+from serving.proxy.store import Route
+from serving.proxy.upstream_faults import Refused, fault
+from serving.settings import GatewaySettings
+
+METHOD = "/seldon.protos.Model/Predict"
+STATUS = "inlier-status"
+"""In the trailing metadata of a microservice of ours: the status that REST would have answered with."""
+CHANNELS = 64  # microservices to which channels are kept
+BACKOFF_MS = 1000
+IDLE_MS = 60_000
+CLIENT_FAULTS = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE, grpc.StatusCode.FAILED_PRECONDITION}
+
+Call = Callable[..., Any]
+
+
+class RpcUpstream:
+    """The channels of one process, each made when it is first needed."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._settings = settings
+        self._options = [
+            ("grpc.enable_http_proxy", 0),
+            ("grpc.enable_retries", 0),  # the gateway draws again, which a channel cannot
+            ("grpc.lb_policy_name", "round_robin"),  # over all addresses of a headless service
+            ("grpc.min_reconnect_backoff_ms", settings.connect_ms),  # also how long one attempt to connect may take
+            ("grpc.initial_reconnect_backoff_ms", min(100, settings.connect_ms)),
+            ("grpc.max_reconnect_backoff_ms", BACKOFF_MS),
+            ("grpc.client_idle_timeout_ms", IDLE_MS),  # what is not asked for is not connected to for ever
+            ("grpc.max_receive_message_length", -1),
+        ]
+        self._channels: OrderedDict[str, tuple[grpc.Channel, Call]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def predict(self, route: Route, rows: Rows, puid: str) -> Any:
+        """Return a microservice's answer; see ``Upstream.predict``. The time to answer includes connecting."""
+        call = self._call(urlsplit(route.url).netloc)
+        try:
+            reply = call(_message(rows, puid), timeout=self._settings.read_ms / 1000)
+        except grpc.RpcError as error:
+            raise self._failure(error, route) from error
+        try:
+            return _plain(reply)
+        except ValueError as error:
+            raise UpstreamFault(f"variation {route.label!r} answered with no prediction: {error}") from error
+
+    def close(self) -> None:
+        """Close the channels."""
+        with self._lock:
+            for channel, _ in self._channels.values():
+                channel.close()
+            self._channels.clear()
+
+    def _call(self, target: str) -> Call:
+        with self._lock:
+            found = self._channels.get(target)
+            if found is None:
+                channel = grpc.insecure_channel(target, options=self._options)
+                call = channel.unary_unary(
+                    METHOD,
+                    request_serializer=pb.SeldonMessage.SerializeToString,
+                    response_deserializer=pb.SeldonMessage.FromString,
+                )
+                found = self._channels[target] = channel, call
+                if len(self._channels) > CHANNELS:
+                    self._channels.popitem(last=False)  # not closed: who still calls it holds it
+            self._channels.move_to_end(target)
+            return found[1]
+
+    def _failure(self, error: Any, route: Route) -> ProxyError:
+        """Return what a failed call means; what the microservice itself said of it comes first."""
+        who, code, said = f"variation {route.label!r}", error.code(), error.details()
+        status = dict(error.trailing_metadata() or ()).get(STATUS, "")
+        if status.isdecimal():
+            return fault(int(status), said, who)
+        if code is grpc.StatusCode.UNAVAILABLE:
+            return Refused(f"{who} cannot be reached at {route.url}: {_one_line(said)}")
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return UpstreamSlow(f"{who} did not answer within {self._settings.read_ms} ms")
+        if code in CLIENT_FAULTS:
+            return RequestError(said or f"{who} refused the data with {code.name}")
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return fault(413 if "larger than max" in (said or "") else 429, said, who)
+        return UpstreamFault(f"{who} answered with {code.name}: {_one_line(said)}")
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "no reason given").split())[:500]
+
+
+def _message(rows: Rows, puid: str) -> pb.SeldonMessage:
+    """Return what a microservice is asked: a tensor where all is numbers, 10-25 times cheaper than an ndarray."""
+    if all(type(value) is float or type(value) is int for row in rows.values for value in row):
+        return seldon_proto.encode("tensor", np.array(rows.values, np.float64), rows.names, {"puid": puid})
+    return seldon_proto.encode("ndarray", np.array(rows.values, object), rows.names, {"puid": puid})
+
+
+def _plain(reply: pb.SeldonMessage) -> dict[str, Any]:
+    """Return an answer as its JSON."""
+    data, kind = reply.data, reply.data.WhichOneof("data_oneof")
+    if kind is None:
+        raise ValueError("it has neither tensor nor ndarray")
+    content: Any = {"shape": list(data.tensor.shape), "values": list(data.tensor.values)}
+    if kind == "ndarray":
+        content = [seldon_proto.plain(value) for value in data.ndarray.values]
+    tags = {name: seldon_proto.plain(value) for name, value in reply.meta.tags.items()}
+    return {"meta": {"tags": tags}, "data": {"names": list(data.names), kind: content}}
