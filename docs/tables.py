@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pydantic import AliasChoices
+from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
@@ -81,7 +81,7 @@ def _default(facts: FieldInfo) -> str:
     value = facts.get_default(call_default_factory=True)
     if isinstance(value, tuple):
         return ", ".join(f"`{part}`" for part in value)
-    return "" if value in (None, "") else f"`{value}`"
+    return "" if value in (None, "", SecretStr("")) else f"`{value}`"
 
 
 TABLES: dict[str, Callable[[], str]] = {

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
@@ -197,6 +197,11 @@ class ProxySettings(Settings):
     )
     access: Literal["open", "keys"] = Field(
         default="open", description="Whether the API asks for keys; `inlier up` does so beyond the loopback address."
+    )
+    admin_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias="INLIER_ADMIN_KEY",
+        description="What `inlier migrate` makes the API key `admin`: 32 or more random characters.",
     )
     workers: int = Field(default=2, ge=1, le=256, description="Processes of the proxy.")
     threads: int = Field(default=16, ge=1, le=1024, description="Threads of each process of the proxy.")

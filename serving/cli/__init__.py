@@ -11,6 +11,9 @@ from detectors.errors import InlierError
 COMMANDS = {
     "detectors": ("serving.cli.detectors:detectors", "List the detectors there are, and what they can be told."),
     "keys": ("serving.cli.keys:keys", "Make, list and delete keys for the API."),
+    "migrate": ("serving.cli.migrate:migrate", "Bring the database of proxies and workers up to date."),
+    "proxy": ("serving.cli.proxy:proxy", "Run the proxy alone."),
+    "reaper": ("serving.cli.reaper:reaper", "Look after the tasks of all workers."),
     "score": ("serving.cli.score:score", "Score the rows of a file with a trained model."),
     "serve": ("serving.cli.serve:serve", "Answer predictions of one model over HTTP."),
     "task": ("serving.cli.task:task", "Submit, follow, list and cancel tasks of a running service."),

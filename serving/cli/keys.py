@@ -64,16 +64,8 @@ def delete(name: str, home: Path | None) -> None:
 
 @contextmanager
 def _database(home: Path | None) -> Iterator["Database"]:
-    from serving.deploy.home import Home
-    from serving.proxy.app import open_database
-    from serving.proxy.schema import upgrade
-    from serving.settings import HomeSettings, ProxySettings
+    from serving.cli.database import upgraded
+    from serving.settings import HomeSettings
 
-    settings = HomeSettings() if home is None else HomeSettings(home=home)
-    Home(settings.home).prepare()
-    database = open_database(settings, ProxySettings())
-    try:
-        upgrade(database)
+    with upgraded(HomeSettings() if home is None else HomeSettings(home=home)) as database:
         yield database
-    finally:
-        database.close()

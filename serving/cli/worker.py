@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--concurrency", type=click.IntRange(1, 256), help="Tasks at once.  [default: one a processor]")
+@click.option("--no-reaper", is_flag=True, help="Leave lost tasks to the reapers of others (`inlier reaper`).")
 @click.option("--examples", is_flag=True, help="First put the examples into the storage of a new home.")
-def worker(concurrency: int | None, examples: bool) -> None:
+def worker(concurrency: int | None, no_reaper: bool, examples: bool) -> None:
     """Take tasks from the broker and run them, until SIGTERM or Ctrl-C; what runs then is given back.
 
     `inlier up` starts one; run more, on this machine or on others, with the same INLIER_DATABASE_URL,
@@ -27,7 +28,7 @@ def worker(concurrency: int | None, examples: bool) -> None:
         found.settings.concurrency = concurrency
     if examples:
         _make_examples(found)
-    sys.exit(found.serve())
+    sys.exit(found.serve(reaps=not no_reaper))
 
 
 def _make_examples(found: "Worker") -> None:

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from serving.deploy.credentials import LOCAL, Credentials, Pair
 from serving.proxy import store
 from serving.proxy.database import Database
-from serving.proxy.schema import upgrade
+from serving.proxy.schema import lock_schema, upgrade
 from serving.proxy.secrets import digest
 from serving.proxy.tables import SCOPES, Client, Key
 
@@ -15,9 +15,7 @@ def first_start(database: Database, credentials: Credentials) -> None:
     """Make what is missing; safe to run again."""
     upgrade(database)
     with database.writing() as session:
-        client = session.scalar(select(Client).where(Client.name == store.FIRST_CLIENT))
-        if client is None:
-            client = store.add_client(session, store.FIRST_CLIENT)
+        client = first_client(session)
         made = {
             scope: store.add_key(session, client, scope)
             for scope in SCOPES
@@ -28,6 +26,13 @@ def first_start(database: Database, credentials: Credentials) -> None:
         if key.consumer_secret is not None:
             pair["consumer_secret"] = key.consumer_secret
         credentials.put(LOCAL, store.FIRST_CLIENT, scope, pair)
+
+
+def first_client(session: Session) -> Client:
+    """Return the client ``test``, made if it is not there; of several processes that make it, one does."""
+    lock_schema(session.connection())
+    client = session.scalar(select(Client).where(Client.name == store.FIRST_CLIENT))
+    return client or store.add_client(session, store.FIRST_CLIENT)
 
 
 def _good(session: Session, client: Client, pair: Pair | None) -> bool:

@@ -1,14 +1,7 @@
-"""``python -m serving.proxy [--host HOST] [--port PORT]``: the proxy alone, as a container runs it."""
+"""``python -m serving.proxy [--host HOST] [--port PORT]``: the same as ``inlier proxy``."""
 
-import argparse
-
-from serving.proxy.server import serve
-from serving.settings import HomeSettings
+from serving.cli.proxy import proxy
+from serving.cli.running import run
 
 if __name__ == "__main__":
-    settings = HomeSettings()
-    parser = argparse.ArgumentParser(prog="python -m serving.proxy", description="Run the proxy.")
-    parser.add_argument("--host", default=settings.host)
-    parser.add_argument("--port", type=int, default=settings.port)
-    arguments = parser.parse_args()
-    serve(arguments.host, arguments.port)
+    run(proxy, "python -m serving.proxy")

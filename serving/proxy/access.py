@@ -18,7 +18,7 @@ from flask import Flask, request
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from serving.errors import Conflict, NotAllowed, NotFound, NotRecognised
+from serving.errors import Conflict, NotAllowed, NotFound, NotRecognised, SettingsError
 from serving.proxy.database import Database
 from serving.proxy.secrets import digest, hint, new_secret
 from serving.proxy.tables import ApiKey
@@ -28,6 +28,8 @@ ROLES = ("read", "run", "admin")
 OPEN_PATHS = ("/health/", "/openapi.json", "/docs", "/js/predict", "/token", "/predict")
 ADMIN_PATHS = ("/clients",)
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+ADMIN = "admin"
+ADMIN_KEY_LENGTH = 32
 REMEMBERED_SECONDS = 5.0
 """How long a deleted key may still work in a process that has just seen it."""
 
@@ -60,6 +62,22 @@ def add_key(session: Session, name: str, role: str) -> str:
     key = new_secret()
     session.add(ApiKey(name=name, role=role, key_digest=digest(key), hint=hint(key), created_at=datetime.now(UTC)))
     return key
+
+
+def put_admin_key(session: Session, key: str) -> None:
+    """Make a key that was made elsewhere the key ``admin``, in place of an earlier one of that name.
+
+    Raises
+    ------
+    SettingsError
+        When it could be guessed.
+    """
+    if len(key) < ADMIN_KEY_LENGTH or len(set(key)) < ADMIN_KEY_LENGTH // 4:
+        raise SettingsError(f"INLIER_ADMIN_KEY should be {ADMIN_KEY_LENGTH} or more random characters")
+    if session.scalar(select(ApiKey.id).where(ApiKey.name == ADMIN, ApiKey.key_digest == digest(key))) is not None:
+        return
+    session.execute(delete(ApiKey).where(ApiKey.name == ADMIN))
+    session.add(ApiKey(name=ADMIN, role="admin", key_digest=digest(key), hint=hint(key), created_at=datetime.now(UTC)))
 
 
 def all_keys(session: Session) -> Sequence[ApiKey]:

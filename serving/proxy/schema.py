@@ -2,6 +2,7 @@
 
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import Connection
 
 from serving.proxy.database import WRITES, Database
 
@@ -18,7 +19,12 @@ def upgrade(database: Database) -> None:
     config.set_main_option("script_location", "serving.proxy:migrations")
     config.set_main_option("path_separator", "os")
     with database.engine.execution_options(**WRITES).begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
+        lock_schema(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def lock_schema(connection: Connection) -> None:
+    """Wait until no other process changes the schema or makes what comes with it; held until the transaction ends."""
+    if connection.dialect.name == "postgresql":  # SQLite lets one write at a time anyhow
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")

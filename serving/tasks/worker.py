@@ -73,8 +73,13 @@ class Worker:
                 celery_id = store.find(session, task_id).celery_id
             send(self.app, task_id, celery_id)
 
-    def serve(self) -> int:
+    def serve(self, *, reaps: bool = True) -> int:
         """Take tasks from the broker until SIGTERM or SIGINT; what runs then is given back.
+
+        Parameters
+        ----------
+        reaps : bool, default=True
+            Whether it also looks after the tasks of all workers.
 
         Returns
         -------
@@ -89,7 +94,8 @@ class Worker:
 
         worker_shutting_down.connect(stop, weak=False)
         reaper = threading.Thread(target=self._reap, name="reaper", daemon=True)
-        reaper.start()
+        if reaps:
+            reaper.start()
         concurrency = self.settings.concurrency or joblib.cpu_count()
         consumer = self.app.Worker(
             pool_cls="threads",
@@ -103,7 +109,8 @@ class Worker:
         log.info("the worker is ready for %d tasks at once", concurrency)
         consumer.start()
         self.stopping.set()
-        reaper.join()
+        if reaps:
+            reaper.join()
         children.stop()
         self.database.close()
         return int(consumer.exitcode or 0)

@@ -1,0 +1,179 @@
+"""`inlier migrate`, `proxy` and `reaper`: a system whose parts run apart, as in containers."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+
+from serving.cli import main
+from serving.deploy.declared import free_port
+from serving.proxy.database import Database, sqlite_url
+from serving.proxy.secrets import digest, new_secret
+from serving.proxy.tables import ApiKey, Client, Task
+from serving.tasks import folder_broker, store
+
+POSTGRES = os.environ.get("INLIER_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
+LIMIT = 60.0
+
+
+def sqlite_there(folder: Path) -> Iterator[str]:
+    yield sqlite_url(folder / "inlier.db")
+
+
+def postgres_there(folder: Path) -> Iterator[str]:
+    name = f"inlier_{uuid.uuid4().hex[:12]}"
+    engine = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+    except OperationalError as error:
+        pytest.skip(f"no PostgreSQL answers at {POSTGRES}: {error}")
+    yield make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in [name for name in os.environ if name.startswith("INLIER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("INLIER_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+@pytest.fixture(params=[sqlite_there, postgres_there], ids=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, environment: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    for found in request.param(environment):
+        monkeypatch.setenv("INLIER_DATABASE_URL", found)
+        yield found
+
+
+def start(*words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "serving.cli", *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words))
+
+
+def admins(url: str) -> list[ApiKey]:
+    database = Database(url)
+    with database.browsing() as session:
+        found = list(session.scalars(select(ApiKey)))
+        assert [client.name for client in session.scalars(select(Client))] == ["test"]
+    database.close()
+    return found
+
+
+def test_migrate_again_changes_nothing(url: str) -> None:
+    for _ in range(2):
+        done = run("migrate")
+        assert (done.exit_code, done.output) == (0, "the database is up to date\n")
+    assert admins(url) == []
+
+
+def test_several_migrate_at_once(url: str) -> None:
+    command = [sys.executable, "-m", "serving.cli", "migrate"]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(3)]
+    for process in started:
+        output, _ = process.communicate(timeout=LIMIT)
+        assert (process.returncode, output) == (0, "the database is up to date\n")
+    assert admins(url) == []
+
+
+def test_the_admin_key_is_what_the_environment_says(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in (new_secret(), new_secret()):
+        monkeypatch.setenv("INLIER_ADMIN_KEY", key)
+        for _ in range(2):
+            assert key not in run("migrate").output
+        (admin,) = admins(url)
+        assert (admin.name, admin.role, admin.key_digest) == ("admin", "admin", digest(key))
+
+
+@pytest.mark.parametrize("key", ["short", "a" * 40])
+def test_a_key_that_could_be_guessed(environment: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("INLIER_ADMIN_KEY", key)
+    done = run("migrate")
+    assert done.exit_code == 2
+    assert done.output == "error: INLIER_ADMIN_KEY should be 32 or more random characters\n"
+
+
+def test_a_database_that_does_not_answer(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INLIER_DATABASE_URL", f"postgresql+psycopg://u:secret@127.0.0.1:{free_port()}/x")
+    done = run("migrate", "--wait", "0.1")
+    assert done.exit_code == 2
+    assert done.output.startswith("error: the database cannot be used: ")
+    assert done.output.count("\n") == 1
+    assert "secret" not in done.output
+    assert not (environment / "home").exists()
+
+
+def run_until(happened: Callable[[], bool], *words: str) -> None:
+    """Run a command until something has happened, then stop it with SIGTERM."""
+    process = start(*words)
+    try:
+        end = time.monotonic() + LIMIT
+        while not happened():
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        process.terminate()
+        output, _ = process.communicate(timeout=LIMIT)
+        assert process.returncode == 0, output
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_proxy_alone(environment: Path) -> None:
+    port = free_port()
+
+    def answers() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/status", timeout=10) as answer:
+                return answer.status == 200
+        except urllib.error.URLError:
+            return False
+
+    assert run("migrate").exit_code == 0
+    run_until(answers, "proxy", "--port", str(port))
+
+
+def test_the_reaper_alone_gives_back_what_a_worker_lost(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INLIER_TASK_LEASE_SECONDS", "0.2")
+    assert run("migrate").exit_code == 0
+    database = Database(sqlite_url(environment / "home" / "inlier.db"))
+    task = Task(
+        id=str(uuid.uuid4()),
+        kind="infer",
+        body_digest="x",
+        parameters={"features_file": "p/f/series", "detection_type": "univariate", "method_name": "iqr"},
+        status=store.PENDING,
+        celery_id=str(uuid.uuid4()),
+        created_at=store.now(),
+        sent_at=store.now(),
+    )
+    with database.writing() as session:
+        task_id = store.add(session, task, 1000).id
+        store.claim(session, task_id, 0.2)
+
+    def sent_again() -> bool:
+        return any(file.suffix == folder_broker.SUFFIX for file in (environment / "home" / "broker").rglob("*"))
+
+    run_until(sent_again, "reaper")
+    with database.browsing() as session:
+        assert store.find(session, task_id).status == store.RETRY
+    database.close()
