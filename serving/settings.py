@@ -225,6 +225,9 @@ class GatewaySettings(Settings):
     connections: int = Field(
         default=16, ge=1, description="Connections that a process keeps open to each microservice."
     )
+    log: Literal["failures", "all"] = Field(
+        default="failures", description="Which predictions have a line in the log of the proxy."
+    )
 
 
 class DeploySettings(Settings):

@@ -6,8 +6,8 @@ from typing import Any
 
 from serving.errors import BadData, ModelFault, ServingError
 from serving.microservice.component import Component, NotImplementedHere, Outcome, check_metrics, guarded
+from serving.microservice.exposition import CONTENT_TYPE
 from serving.microservice.messages import TEXT, Handler, Reply, Request, Route
-from serving.microservice.metrics import CONTENT_TYPE
 from serving.microservice.seldon_calls import Answer, SeldonCalls
 from serving.microservice.service import Service
 from serving.protocols import forms, numbers, seldon

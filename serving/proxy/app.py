@@ -11,10 +11,12 @@ from serving.proxy import (
     gateway,
     guard,
     health,
+    metrics,
     models_api,
     openapi,
 )
 from serving.proxy.database import Database, sqlite_url
+from serving.proxy.predictor import Predictor
 from serving.proxy.upstream import Upstream
 from serving.settings import GatewaySettings, HomeSettings, ProxySettings, StorageSettings, TaskSettings
 from serving.tasks.application import celery_application
@@ -40,6 +42,7 @@ def create_app(
     task_settings: TaskSettings | None = None,
     storage_settings: StorageSettings | None = None,
     storage: Storage | None = None,
+    proxy_metrics: metrics.ProxyMetrics | None = None,
 ) -> Flask:
     """Return the proxy as a WSGI application; the schema must be there (``schema.upgrade``).
 
@@ -51,6 +54,8 @@ def create_app(
         What ``open_database`` gives when not given.
     storage : Storage, optional
         What the settings name when not given.
+    proxy_metrics : ProxyMetrics, optional
+        Where this process counts; a board of its own when not given.
     """
     settings, home = settings or ProxySettings(), home or HomeSettings()
     task_settings, storage_settings = task_settings or TaskSettings(), storage_settings or StorageSettings()
@@ -64,8 +69,13 @@ def create_app(
     answers.register(app)
     guard.register(app, settings)
     access.register(app, database, settings)
+    proxy_metrics = proxy_metrics or metrics.ProxyMetrics()
     app.register_blueprint(health.blueprint(database))
-    app.register_blueprint(gateway.blueprint(database, Upstream(gateway_settings or GatewaySettings()), settings))
+    app.register_blueprint(metrics.blueprint(proxy_metrics))
+    gateway_settings = gateway_settings or GatewaySettings()
+    upstream = Upstream(gateway_settings)
+    predictor = Predictor(database, upstream, proxy_metrics, gateway_settings, settings.max_rows)
+    app.register_blueprint(gateway.blueprint(database, predictor, settings.token_seconds))
     app.register_blueprint(clients.blueprint(database))
     app.register_blueprint(files.blueprint(storage, storage_settings))
     app.register_blueprint(models_api.blueprint(storage))

@@ -7,25 +7,17 @@ POST /predict         ``?oauth_token``, JSON body                 the prediction
 ====================  ==========================================  ==============================================
 """
 
-import secrets
-from collections.abc import Callable
 from typing import Any
 
 import orjson
 from flask import Blueprint, Response
-from sqlalchemy import Connection
 
 from serving.errors import RequestError
 from serving.proxy import store
 from serving.proxy.answers import answer
 from serving.proxy.database import Database
-from serving.proxy.draw import draw
-from serving.proxy.payload import prediction, read_rows
+from serving.proxy.predictor import Predictor
 from serving.proxy.requests import json_body, parameter, parse_json, refuse_other_parameters, required_parameter
-from serving.proxy.store import Route
-from serving.proxy.upstream import Upstream
-from serving.proxy.upstream_faults import Refused
-from serving.settings import ProxySettings
 
 CALLBACK_LENGTH = 128
 RESERVED = frozenset(
@@ -79,8 +71,6 @@ RESERVED = frozenset(
     }
 )
 
-FindRoutes = Callable[[Connection], tuple[str, list[Route]]]
-
 
 def is_identifier(name: str) -> bool:
     """Tell whether a text is a JavaScript identifier.
@@ -94,41 +84,24 @@ def is_identifier(name: str) -> bool:
     return len(name) <= CALLBACK_LENGTH and name.replace("$", "_").isidentifier() and name not in RESERVED
 
 
-def blueprint(database: Database, upstream: Upstream, settings: ProxySettings) -> Blueprint:
+def blueprint(database: Database, predictor: Predictor, token_seconds: int) -> Blueprint:
     """Return the gateway."""
     routes = Blueprint("gateway", __name__)
-
-    def predict(find_routes: FindRoutes, read_message: Callable[[], Any]) -> dict[str, Any]:
-        with database.reading() as connection:
-            found = find_routes(connection)  # first of all: who is not known learns nothing about the rest
-        rows = read_rows(read_message(), settings.max_rows)
-        puid = secrets.token_hex(20)
-
-        def ask(client: str, variations: list[Route]) -> dict[str, Any]:
-            route = draw(client, variations)
-            reply = upstream.predict(route, rows, puid)
-            return prediction(reply, puid, len(rows.values), route.label, route.model_name)
-
-        try:
-            return ask(*found)
-        except Refused:
-            # A roll-over may have stopped what was drawn: look the variations up again, and ask once more
-            with database.reading() as connection:
-                found = find_routes(connection)
-            return ask(*found)
 
     @routes.get("/js/predict")
     def js_predict() -> Response:
         """Predict for a key of scope js."""
-        refuse_other_parameters("consumer_key", "json", "jsonpCallback", "_")  # _ is jQuery's, against caches
-        callback = parameter("jsonpCallback", required=False)
-        if callback is not None and not is_identifier(callback):
-            raise RequestError(f"the jsonpCallback {callback[:80]!r} is not a JavaScript identifier")
-        consumer_key = required_parameter("consumer_key")
-        content = predict(
-            lambda connection: store.routes_by_key(connection, consumer_key),
-            lambda: parse_json(required_parameter("json"), "the parameter 'json'"),
-        )
+        with predictor.watch() as attempt:
+            refuse_other_parameters("consumer_key", "json", "jsonpCallback", "_")  # _ is jQuery's, against caches
+            callback = parameter("jsonpCallback", required=False)
+            if callback is not None and not is_identifier(callback):
+                raise RequestError(f"the jsonpCallback {callback[:80]!r} is not a JavaScript identifier")
+            consumer_key = required_parameter("consumer_key")
+            content = predictor.predict(
+                attempt,
+                lambda connection: store.routes_by_key(connection, consumer_key),
+                lambda: parse_json(required_parameter("json"), "the parameter 'json'"),
+            )
         if callback is None:
             return answer(content)
         return Response(f"{callback}({_script(content)})", mimetype="application/javascript")
@@ -139,17 +112,20 @@ def blueprint(database: Database, upstream: Upstream, settings: ProxySettings) -
         refuse_other_parameters("consumer_key", "consumer_secret")
         key, secret = required_parameter("consumer_key"), required_parameter("consumer_secret")
         with database.writing() as session:
-            access_token = store.add_token(session, key, secret, settings.token_seconds)
-        response = answer({"access_token": access_token, "token_type": "bearer", "expires_in": settings.token_seconds})
+            access_token = store.add_token(session, key, secret, token_seconds)
+        response = answer({"access_token": access_token, "token_type": "bearer", "expires_in": token_seconds})
         response.headers["Cache-Control"] = "no-store"
         return response
 
     @routes.post("/predict")
     def post_predict() -> Response:
         """Predict for a token."""
-        refuse_other_parameters("oauth_token")
-        oauth_token = required_parameter("oauth_token")
-        return answer(predict(lambda connection: store.routes_by_token(connection, oauth_token), _any_json))
+        with predictor.watch() as attempt:
+            refuse_other_parameters("oauth_token")
+            oauth_token = required_parameter("oauth_token")
+            return answer(
+                predictor.predict(attempt, lambda connection: store.routes_by_token(connection, oauth_token), _any_json)
+            )
 
     return routes
 

@@ -12,6 +12,7 @@ from gunicorn.http.errors import ParseException
 
 from serving.proxy.answers import answer, error_body
 from serving.proxy.app import create_app
+from serving.proxy.metrics import Parts, ProxyMetrics
 from serving.settings import ProxySettings
 
 GRACEFUL_SECONDS = 5
@@ -24,6 +25,8 @@ class Server(BaseApplication):
     def __init__(self, host: str, port: int, settings: ProxySettings) -> None:
         self._bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._settings = settings
+        self._parts = Parts(settings.workers)  # before the processes are forked, which share it
+        self._metrics: ProxyMetrics | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -39,14 +42,30 @@ class Server(BaseApplication):
             "proc_name": "inlier-proxy",
             "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108  # heartbeats off the disk
             "control_socket_disable": True,
+            "pre_fork": self._before_fork,
+            "post_fork": self._after_fork,
+            "child_exit": self._after_exit,
         }
         for name, value in options.items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
 
+    def _before_fork(self, arbiter: Any, worker: Any) -> None:  # noqa: ARG002  # gunicorn goes by their number
+        worker.inlier_part = self._parts.take()
+
+    def _after_fork(self, arbiter: Any, worker: Any) -> None:  # noqa: ARG002
+        if worker.inlier_part is None:
+            logging.getLogger(__name__).error("more processes than expected: this one is not in /metrics")
+        else:
+            self._metrics = ProxyMetrics(self._parts.board, worker.inlier_part)
+
+    def _after_exit(self, arbiter: Any, worker: Any) -> None:  # noqa: ARG002
+        if worker.inlier_part is not None:
+            self._parts.give_back(worker.inlier_part)
+
     def load(self) -> Flask:
         """Return the application, one a process."""
-        app = create_app(self._settings)
+        app = create_app(self._settings, proxy_metrics=self._metrics)
         app.register_error_handler(ParseException, _broken_body)
         return app
 

@@ -185,7 +185,7 @@ def test_a_refused_request_is_drawn_again_from_what_is_in_force_now(served, micr
         draws.append(routes)
         return old[0] if len(draws) == 1 else draw(client, routes)
 
-    monkeypatch.setattr("serving.proxy.gateway.draw", first_the_old)
+    monkeypatch.setattr("serving.proxy.predictor.draw", first_the_old)
     assert served(SEED_JSON)[0] == 200
     assert len(draws) == 2
 
@@ -284,7 +284,7 @@ def test_an_unexpected_error_is_json_and_logged(http, keys, served, monkeypatch,
     def broken(client, routes):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("serving.proxy.gateway.draw", broken)
+    monkeypatch.setattr("serving.proxy.predictor.draw", broken)
     status, answer = served(SEED_JSON)
     assert status == 500
     assert "secret detail" not in str(answer)
