@@ -3,6 +3,8 @@
 import json
 import os
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -33,36 +35,44 @@ save_model(train("inne", clusters(seed=3)[0], parameters={"n_estimators": 8}, se
 """
 
 
+Run = Callable[..., str]
+
+
 @pytest.fixture(scope="module")
-def python() -> Path:
-    return environment("oldest", ROOT / "requirements" / "oldest.txt")
-
-
-def run(python: Path, *arguments: object, **options: object) -> str:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run the interpreter of the oldest environment on this checkout and return what it prints."""
+    python = environment("oldest", ROOT / "requirements" / "oldest.txt")
+    metadata = tmp_path_factory.mktemp("metadata")  # the project's version; that environment has not got it installed
+    egg_info = [sys.executable, "setup.py", "--quiet", "egg_info", "--egg-base", metadata]
+    subprocess.run(egg_info, cwd=ROOT, check=True)
     # Its compiled kernels are another numba's.
     cache = python.parent.parent / "kernels"
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache)}
-    found = subprocess.run([python, *map(str, arguments)], env=environ, cwd=ROOT, capture_output=True, text=True)
-    assert found.returncode == 0, found.stdout + found.stderr
-    return found.stdout
+    environ = {**os.environ, "PYTHONPATH": f"{ROOT}:{metadata}", "NUMBA_CACHE_DIR": str(cache)}
+
+    def under_the_oldest(*arguments: object) -> str:
+        found = subprocess.run([python, *map(str, arguments)], env=environ, cwd=ROOT, capture_output=True, text=True)
+        assert found.returncode == 0, found.stdout + found.stderr
+        return found.stdout
+
+    return under_the_oldest
 
 
-def test_a_file_of_this_numpy_opens_under_the_oldest(python: Path, model: Model, tmp_path: Path) -> None:
+def test_a_file_of_this_numpy_opens_under_the_oldest(run: Run, model: Model, tmp_path: Path) -> None:
     path = save_model(model, tmp_path / "model.pkl")
-    version, scores = json.loads(run(python, "-c", SCORE, path, json.dumps(ROWS)))
+    version, scores = json.loads(run("-c", SCORE, path, json.dumps(ROWS)))
     assert version.startswith("1.26.")
     assert not np.__version__.startswith("1.")
     assert scores == model.detector.anomaly_score(np.array(ROWS)).tolist()
 
 
-def test_a_file_of_the_oldest_numpy_opens_here(python: Path, model: Model, tmp_path: Path) -> None:
+def test_a_file_of_the_oldest_numpy_opens_here(run: Run, model: Model, tmp_path: Path) -> None:
     path = tmp_path / "model.pkl"
-    run(python, "-c", TRAIN, path)
+    run("-c", TRAIN, path)
     read = load_model(path)
     assert read.versions["numpy"].startswith("1.26.")
     assert read.detector.anomaly_score(np.array(ROWS)).tolist() == model.detector.anomaly_score(np.array(ROWS)).tolist()
 
 
 @pytest.mark.parametrize("tests", ["tests/training", "tests/detectors", "tests/serving/test_cli_score.py"])
-def test_the_tests_pass_under_the_oldest(python: Path, tests: str) -> None:
-    run(python, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", tests)
+def test_the_tests_pass_under_the_oldest(run: Run, tests: str) -> None:
+    run("-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", tests)

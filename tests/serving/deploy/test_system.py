@@ -32,6 +32,7 @@ def system(tmp_path_factory):
     system.start()
     started = system.run(START)
     assert started.returncode == 0, started.stderr
+    system.wait_for_examples()  # or its files appear while a test compares what there is
     yield system
     assert system.close() == 0
     system.wait_for(lambda: system.processes() == {})
