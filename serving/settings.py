@@ -248,6 +248,12 @@ class DeploySettings(Settings):
     )
     ready_seconds: float = Field(default=120.0, gt=0, description="How long a microservice may take to become ready.")
     stop_seconds: int = Field(default=10, ge=1, description="How long a stopping program may take to end its requests.")
+    namespace: str = Field(default="inlier", description="The namespace of the proxy and of the microservices.")
+    docker_network: str = Field(
+        default="",
+        description="A network of the container engine that the proxy is in, too; without it, the proxy reaches "
+        "containers by the loopback address.",
+    )
 
 
 class StorageSettings(Settings):

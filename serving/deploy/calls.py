@@ -1,7 +1,7 @@
 """Calling a proxy, as the commands do."""
 
 import os
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
@@ -19,28 +19,49 @@ class Proxy:
     ----------
     server : str
         For example ``http://127.0.0.1:8000``.
+    api_key : str, optional
+        Where the proxy asks for one; without it, ``INLIER_API_KEY``.
+    pool : urllib3.PoolManager, optional
+        How to get there, when it is not by an ordinary connection.
     """
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, api_key: str | None = None, pool: urllib3.PoolManager | None = None) -> None:
         self.server = server.rstrip("/")
         if urlsplit(self.server).scheme not in {"http", "https"} or not urlsplit(self.server).hostname:
             raise CallError(f"{server!r} is no address of a proxy; it should be like http://127.0.0.1:8000")
-        self._pool = urllib3.PoolManager(timeout=TIMEOUT, retries=False)
+        self._api_key = api_key or os.environ.get("INLIER_API_KEY")
+        self._pool = pool or urllib3.PoolManager()
 
     def send(
-        self, method: str, path: str, query: dict[str, str] | None = None, body: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        body: bytes | IO[bytes] | None = None,
+        size: int | None = None,
     ) -> tuple[int, bytes]:
-        """Return status and body of any request."""
+        """Return status and body of any request; what is sent from a file needs its ``size``."""
         url = self.server + path + (f"?{urlencode(query)}" if query else "")
-        headers = {"Content-Type": "application/json"} if body is not None else {}
-        if key := os.environ.get("INLIER_API_KEY"):
-            headers["Authorization"] = f"Bearer {key}"
+        headers = {}
+        if size is not None:
+            headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        elif body is not None:
+            headers = {"Content-Type": "application/json"}
+        if self._api_key:
+            headers["Authorization"] = f"Bearer {self._api_key}"
         try:
-            response = self._pool.request(method, url, body=body, headers=headers, redirect=False)
+            response = self._pool.request(
+                method, url, body=body, headers=headers, redirect=False, retries=False, timeout=TIMEOUT
+            )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             hint = "; `inlier up` starts one" if isinstance(error, urllib3.exceptions.NewConnectionError) else ""
             raise CallError(f"no proxy answers at {self.server}{hint}") from error
         return response.status, response.data
+
+    def expect(self, status: int, body: bytes) -> None:
+        """Raise a CallError, with the message of the proxy, unless an answer is a good one."""
+        if status >= 400:
+            raise CallError(error_message(status, body), status)
 
     def call(self, method: str, path: str, content: Any = None) -> Any:
         """Return what the JSON of an answer says.
@@ -51,8 +72,7 @@ class Proxy:
             With the message of the proxy.
         """
         status, body = self.send(method, path, body=None if content is None else orjson.dumps(content))
-        if status >= 400:
-            raise CallError(error_message(status, body), status)
+        self.expect(status, body)
         return orjson.loads(body) if body else None
 
     def client(self, name: str, *parts: str) -> str:

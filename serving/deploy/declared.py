@@ -5,9 +5,11 @@ import json
 import re
 import shutil
 import socket
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 
 from serving.deploy.home import Home, write_text
+from serving.deploy.runtime import Kind
 from serving.deploy.supervisor import Program
 from serving.errors import DeployError
 
@@ -17,7 +19,10 @@ MODEL_FILE = "model.pkl"
 
 @dataclass(frozen=True)
 class Declared:
-    """One version of a microservice as a process: ``serving`` once it was ready, before that it may be thrown away."""
+    """One version of a microservice as a process: ``serving`` once it was ready, before that it may be thrown away.
+
+    What an earlier Inlier declared has no gRPC port; it gets one when it moves.
+    """
 
     name: str
     version: int
@@ -26,6 +31,7 @@ class Declared:
     model: str
     workers: int = 1
     serving: bool = False
+    grpc_port: int = 0
 
     @property
     def program_name(self) -> str:
@@ -38,14 +44,22 @@ class Declared:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def url(self) -> str:
-        """Return where it predicts."""
-        return f"{self.base_url}/predict"
+    def urls(self) -> dict[Kind, str]:
+        """Return where it predicts, by protocol."""
+        rest: dict[Kind, str] = {"rest": f"{self.base_url}/predict"}
+        return rest | ({"rpc": f"grpc://127.0.0.1:{self.grpc_port}"} if self.grpc_port else {})
+
+    @property
+    def ports(self) -> list[int]:
+        """Return the ports that it listens on."""
+        return [port for port in (self.port, self.grpc_port) if port]
 
     def program(self, stop_seconds: int) -> Program:
         """Return how it is run."""
         arguments = ["serve", f"models/{self.program_name}/{MODEL_FILE}", "--host", "127.0.0.1"]
         arguments += ["--port", str(self.port), "--workers", str(self.workers)]
+        if self.grpc_port:
+            arguments += ["--grpc-port", str(self.grpc_port)]
         return Program(self.program_name, "serving.cli", arguments, stop_seconds)
 
 
@@ -80,12 +94,18 @@ def next_version(home: Home, name: str) -> int:
     return max(versions, default=0) + 1
 
 
+def free_ports(count: int) -> list[int]:
+    """Return different ports that nobody listens on; another may take one before it is used."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
 def free_port() -> int:
-    """Return a port that nobody listens on; another may take it before it is used."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return one such port."""
+    return free_ports(1)[0]
 
 
 def cannot_listen(host: str, port: int) -> str | None:
@@ -103,6 +123,7 @@ def cannot_listen(host: str, port: int) -> str | None:
         return None
 
 
-def with_free_port(declared: Declared) -> Declared:
-    """Return the same at another port."""
-    return replace(declared, port=free_port())
+def with_free_ports(declared: Declared) -> Declared:
+    """Return the same at other ports."""
+    port, grpc_port = free_ports(2)
+    return replace(declared, port=port, grpc_port=grpc_port)

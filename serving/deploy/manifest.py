@@ -1,27 +1,63 @@
-"""The Kubernetes manifest of a microservice: a Deployment and a Service, whatever runtime is used."""
+"""The Kubernetes manifest of a microservice: a Deployment and a Service, and the file that it is kept in.
+
+Why the Deployment is as it is:
+
+- ``maxUnavailable`` is 0 where the original had 1: with one replica, 1 would take the only pod away before the new one
+  is ready, and with a broken image it would leave nothing that serves.
+- ``preStop`` waits 5 s: a pod that is to end leaves the Service's endpoints at the same time, but every node has to
+  hear of it first; until then the server goes on as if nothing were. It then ends what it has, within 5 s of its own.
+- The Service has an address of its own for gRPC, too. A headless one would let a channel see every replica, but
+  channels look a name up again at most every 30 s, so that a roll-over would be noticed too late. With an address, each
+  process of the proxy is connected to one replica, chosen at random, and to another as soon as that one goes.
+- A model file comes by an init container, from the proxy's storage, with a key that can only read, which the
+  microservice itself does not get to see; it is checked against the digest in this manifest.
+"""
 
 import json
+import math
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from serving.deploy.home import write_text
+from serving.deploy.runtime import Kind
 from serving.deploy.service import Service
 from serving.errors import DeployError
+from serving.settings import DeploySettings
+
+Manifest = dict[str, Any]
 
 FOLDER = Path("k8s/conf/microservices")  # from the working directory
-STORAGE_CLAIM = "inlier-storage"
-STORAGE_PATH = "/storage"
+PROXY = "inlier-proxy"
+PROXY_PORT = 8000
+READER = "inlier-reader"
+"""The Secret with the API key that model files are fetched with, under ``api-key``."""
+API_KEY = "api-key"
+MODELS = "/mnt/models"
+MODEL_PATH = f"{MODELS}/model.pkl"
+HTTP_PORT, GRPC_PORT = 9000, 5000
 
 
-def render(service: Service, replicas: int = 1) -> dict[str, Any]:
+def render(service: Service, settings: DeploySettings, replicas: int = 1) -> Manifest:
     """Return the manifest, a List of both."""
     template = json.loads(files("serving.deploy").joinpath("templates/microservice.json").read_text())
-    values = {"${name}": service.name, "${image}": service.image, "${replicas}": replicas}
-    manifest: dict[str, Any] = _fill(template, values)
-    if service.model is not None:
-        _mount(manifest["items"][0]["spec"]["template"]["spec"], service.model)
+    values = {
+        "${name}": service.name,
+        "${namespace}": settings.namespace,
+        "${image}": service.image,
+        "${replicas}": replicas,
+        "${ready_seconds}": math.ceil(settings.ready_seconds),
+    }
+    manifest: Manifest = _fill(template, values)
+    if service.file is not None:
+        _fetch(manifest["items"][0]["spec"]["template"]["spec"], service, settings)
     return manifest
+
+
+def urls(name: str, namespace: str) -> dict[Kind, str]:
+    """Return where a microservice predicts, by protocol, seen from inside the cluster."""
+    host = f"{name}.{namespace}.svc"
+    return {"rest": f"http://{host}:{HTTP_PORT}/predict", "rpc": f"grpc://{host}:{GRPC_PORT}"}
 
 
 def _fill(node: Any, values: dict[str, Any]) -> Any:
@@ -32,14 +68,30 @@ def _fill(node: Any, values: dict[str, Any]) -> Any:
     return values.get(node, node) if isinstance(node, str) else node
 
 
-def _mount(pod: dict[str, Any], model: Path) -> None:
-    """Let the container read a model file from the storage."""
-    parameters = [{"name": "model_uri", "value": f"{STORAGE_PATH}/{model.name}", "type": "STRING"}]
-    container = pod["containers"][0]
-    container["env"].append({"name": "PREDICTIVE_UNIT_PARAMETERS", "value": json.dumps(parameters)})
-    container["volumeMounts"].append({"name": "storage", "mountPath": STORAGE_PATH, "readOnly": True})
-    claim = {"claimName": STORAGE_CLAIM, "readOnly": True}
-    pod["volumes"].append({"name": "storage", "persistentVolumeClaim": claim})
+def _fetch(pod: Manifest, service: Service, settings: DeploySettings) -> None:
+    """Have the model file fetched before the microservice starts, and served."""
+    (container,) = pod["containers"]
+    container["args"] = [MODEL_PATH]
+    container["volumeMounts"].append({"name": "model", "mountPath": MODELS, "readOnly": True})
+    pod["volumes"].append({"name": "model", "emptyDir": {}})
+    pod["initContainers"] = [_init_container(service, settings, container)]
+
+
+def _init_container(service: Service, settings: DeploySettings, container: Manifest) -> Manifest:
+    assert service.file is not None  # noqa: S101 - for the type checker
+    url = f"http://{PROXY}.{settings.namespace}.svc:{PROXY_PORT}/files/{service.file.key}"
+    key = {"secretKeyRef": {"name": READER, "key": API_KEY}}
+    return {
+        "name": "model",
+        "image": service.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python", "-m", "serving.deploy.fetch", url, service.file.sha256, MODEL_PATH],
+        "env": [{"name": "INLIER_API_KEY", "valueFrom": key}],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "resources": container["resources"],
+        "securityContext": container["securityContext"],
+        "volumeMounts": [{"name": "model", "mountPath": MODELS}, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
+    }
 
 
 def path_of(folder: Path, name: str) -> Path:
@@ -47,12 +99,20 @@ def path_of(folder: Path, name: str) -> Path:
     return folder / f"microservice-{name}.json"
 
 
-def write(folder: Path, name: str, manifest: dict[str, Any]) -> Path:
+def write(folder: Path, name: str, manifest: Manifest) -> Path:
     """Write a manifest and return its path."""
     path = path_of(folder, name)
+    write_bytes(path, (json.dumps(manifest, indent=2) + "\n").encode())
+    return path
+
+
+def write_bytes(path: Path, content: bytes | None) -> None:
+    """Put a manifest's file as it should be; None is no file."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(manifest, indent=2) + "\n", mode=0o644)
+        if content is None:
+            path.unlink(missing_ok=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, content.decode(), mode=0o644)
     except OSError as error:
         raise DeployError(f"cannot write {path}: {error.strerror}; --conf names another folder") from None
-    return path

@@ -4,7 +4,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,6 +15,9 @@ import urllib3
 from serving.deploy import declared as declarations
 from serving.deploy.declared import MODEL_FILE, Declared
 from serving.deploy.home import Home
+from serving.deploy.locks import taking_turns
+from serving.deploy.manifest import render
+from serving.deploy.runtime import Order, Say, Version
 from serving.deploy.service import Service
 from serving.deploy.supervisor import STATES_ALIVE, Program, Supervisor, log_tail, write_config
 from serving.errors import DeployError
@@ -23,8 +27,6 @@ PORT_TRIES = 4
 POLL_SECONDS = 0.1
 SIDECAR = ".json"
 BUILTIN_TRAINING = ("--synthetic", "demo", "--seed", "0")  # as in the image: everybody's demo says the same
-
-Say = Callable[[str], None]
 
 
 def programs(home: Home, settings: DeploySettings, host: str, port: int) -> list[Program]:
@@ -49,6 +51,7 @@ class ProcessRuntime:
     """
 
     name = "process"
+    reads_storage = False
 
     def __init__(self, home: Home, settings: DeploySettings, say: Say) -> None:
         running = home.running()
@@ -65,42 +68,65 @@ class ProcessRuntime:
         """Return the address of the home's proxy."""
         return self._running.server
 
-    def check(self, services: Sequence[Service]) -> None:
+    def check(self, order: Order) -> None:
         """Refuse images that do not run as a process."""
-        for service in services:
+        refuse_no_wait(self.name, order)
+        for service in order.services:
+            if service.is_address:
+                raise DeployError(f"{service.name}: {service.model} is fetched on a cluster only; name a model file")
             if service.model is None:
                 self._detector(service)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the home's deployments, and throw away what an interrupted start left."""
+        with taking_turns(self._home.path / "deploy.lock", self._say):
+            self._discard([version for version in self.versions() if not version.serving])
+            yield
 
     def versions(self) -> list[Declared]:
         """Return what is declared."""
         return declarations.read_all(self._home)
 
+    def manifests(self, order: Order) -> dict[str, dict[str, object]]:
+        """Return what would run the same on a cluster."""
+        return {service.name: render(service, self._settings, order.replicas) for service in order.services}
+
     def states(self) -> dict[str, str]:
         """Return the state of each version's process, by program name."""
         return {name: state.lower() for name, (state, _) in self._supervisor.states().items()}
 
-    def clear(self) -> None:
-        """Throw away what an interrupted start left."""
-        self.stop([version for version in self.versions() if not version.serving])
-
-    def start(self, services: Sequence[Service], replicas: int) -> list[Declared]:
+    def start(self, order: Order) -> list[Declared]:
         """Start a new version of each and return them when all are ready; after a failure none is left."""
         started: list[Declared] = []
         try:
-            started.extend(self._prepare(service, replicas) for service in services)
+            started.extend(self._prepare(service, order.replicas) for service in order.services)
             ready = [self._run(version) for version in started]
         except BaseException:
-            self.stop(started)
+            self._discard(started)
             raise
         return ready
 
-    def keep(self, versions: Sequence[Declared]) -> None:
+    def keep(self, versions: Sequence[Version]) -> None:
         """Let versions come back with the next `inlier up`."""
-        for version in versions:
+        for version in self._declared(versions):
             declarations.save(self._home, replace(version, serving=True))
 
-    def stop(self, versions: Sequence[Declared]) -> None:
+    def undo(self, versions: Sequence[Version]) -> None:
+        """Stop new versions; the old ones have not been touched."""
+        self._discard(self._declared(versions))
+
+    def stop(self, versions: Sequence[Version]) -> None:
         """Stop versions, each after the requests that it has, and forget them."""
+        for version in self._declared(versions):
+            self._discard([version])
+            self._say(f"{version.name}: version {version.version} stopped")
+
+    def _declared(self, versions: Sequence[Version]) -> list[Declared]:
+        wanted = {(version.name, version.version) for version in versions}
+        return [each for each in self.versions() if (each.name, each.version) in wanted]
+
+    def _discard(self, versions: Sequence[Declared]) -> None:
         for version in versions:
             self._supervisor.stop(version.program_name)
             declarations.forget(self._home, version)
@@ -122,9 +148,9 @@ class ProcessRuntime:
 
     def _prepare(self, service: Service, replicas: int) -> Declared:
         """Declare a version and put its model file, and what is written beside it, in its place."""
-        model = service.model or self._builtin_model(self._detector(service))
+        model = self._model(service)
         version = declarations.next_version(self._home, service.name)
-        declared = Declared(service.name, version, 0, service.asked, str(model.absolute()), replicas)
+        declared = Declared(service.name, version, 0, service.asked, str(service.model or model.absolute()), replicas)
         target = self._home.models / declared.program_name / MODEL_FILE
         try:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -135,6 +161,12 @@ class ProcessRuntime:
         except OSError as error:
             raise DeployError(f"{service.name}: cannot copy {model}: {error.strerror}") from error
         return declared
+
+    def _model(self, service: Service) -> Path:
+        if service.file is None:
+            return self._builtin_model(self._detector(service))
+        assert service.file.path is not None  # noqa: S101 - as reads_storage says
+        return service.file.path
 
     def _builtin_model(self, detector: str) -> Path:
         """Return the model file of a built-in detector, trained now if it was not yet."""
@@ -154,7 +186,7 @@ class ProcessRuntime:
     def _run(self, declared: Declared) -> Declared:
         """Start a version on a free port and wait until it is ready; a port that was taken meanwhile is no failure."""
         for attempt in range(1, PORT_TRIES + 1):
-            version = declarations.save(self._home, declarations.with_free_port(declared))
+            version = declarations.save(self._home, declarations.with_free_ports(declared))
             self._configure()
             self._supervisor.start(version.program_name)
             self._say(f"{version.name}: version {version.version} starts on port {version.port} ...")
@@ -190,6 +222,14 @@ class ProcessRuntime:
         log = "".join(f"\n  {line}" for line in lines)
         return DeployError(
             f"{version.name}: version {version.version} {what}; what ran before still does. The end of its log:{log}"
+        )
+
+
+def refuse_no_wait(name: str, order: Order) -> None:
+    """Say that a runtime always waits."""
+    if not order.waits:
+        raise DeployError(
+            f"--no-wait is for the runtime kubernetes; {name} stops the old version when the new is ready"
         )
 
 

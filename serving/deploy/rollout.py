@@ -1,31 +1,23 @@
-"""One step after the other: check, write the manifests, start, wait, switch the client, stop the old versions."""
+"""One step after the other: check, write the manifests, start, wait, switch the client, stop the old versions.
 
-from collections.abc import Callable, Iterator, Sequence
+It works on any `Runtime`. What fails before the switch leaves everything as it was, the manifests too; the switch is
+one request to the proxy, and one transaction there.
+"""
+
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from serving.deploy import manifest
+from serving.deploy import manifest, model_files
 from serving.deploy.calls import Proxy
-from serving.deploy.declared import Declared
-from serving.deploy.home import Home
-from serving.deploy.process import ProcessRuntime
-from serving.deploy.service import Service, check
+from serving.deploy.runtime import Order, Runtime, Say, Version
+from serving.deploy.service import check
 from serving.errors import DeployError
 
-Say = Callable[[str], None]
 
-
-def deploy(
-    home: Home,
-    runtime: ProcessRuntime,
-    proxy: Proxy,
-    client: str,
-    services: Sequence[Service],
-    folder: Path,
-    replicas: int,
-    say: Say,
-) -> None:
+def deploy(runtime: Runtime, proxy: Proxy, client: str, order: Order, folder: Path, say: Say) -> None:
     """Start microservices for a client, in the place of what it had.
 
     Raises
@@ -33,72 +25,98 @@ def deploy(
     DeployError
         Nothing of what ran before has changed.
     """
-    check(services)
-    runtime.check(services)
+    check(order.services)
+    order = replace(order, services=[model_files.locate(service, proxy) for service in order.services])
+    runtime.check(order)
     proxy.call("GET", proxy.client(client))  # an unknown client is found out before anything is done
-    for service in services:
+    for service in order.services:
         if service.substituted:
             say(f"{service.name}: {service.image} stands for {service.asked}")
-    with locked(home, say):
-        runtime.clear()
-        versions = runtime.start(services, replicas)
-        old = _older(runtime.versions(), versions)
-        try:
-            for service in services:
-                say(f"wrote {manifest.write(folder, service.name, manifest.render(service, replicas))}")
-            runtime.keep(versions)
-            _switch(proxy, client, services, versions, old)
-        except BaseException:
-            runtime.stop(versions)
-            raise
-        say(f"client {client}: " + ", ".join(f"{service.name} {service.ratio:g}" for service in services))
-        runtime.stop(old)
-        for version in old:
-            say(f"{version.name}: version {version.version} stopped")
+    with ExitStack() as stack:
+        if runtime.reads_storage:
+            model_files.upload(order.services, proxy, say)
+        else:
+            here = stack.enter_context(model_files.on_this_machine(order.services, proxy))
+            order = replace(order, services=here)
+        stack.enter_context(runtime.locked())
+        stack.enter_context(_written(runtime, order, folder, say))
+        _roll_out(runtime, proxy, client, order, say)
 
 
-def _older(every: Sequence[Declared], new: Sequence[Declared]) -> list[Declared]:
+@contextmanager
+def _written(runtime: Runtime, order: Order, folder: Path, say: Say) -> Iterator[None]:
+    """Write the manifests; put back what was there before if what follows fails."""
+    before = {}
+    try:
+        for name, content in runtime.manifests(order).items():
+            path = manifest.path_of(folder, name)
+            before[path] = path.read_bytes() if path.is_file() else None
+            say(f"wrote {manifest.write(folder, name, content)}")
+        yield
+    except BaseException:
+        for path, content_before in before.items():
+            manifest.write_bytes(path, content_before)
+        raise
+
+
+def _roll_out(runtime: Runtime, proxy: Proxy, client: str, order: Order, say: Say) -> None:
+    versions = runtime.start(order)
+    if not order.waits:
+        say(f"client {client}: its requests go where they went; the same without --no-wait waits, and switches them")
+        return
+    old = _older(runtime.versions(), versions)
+    try:
+        runtime.keep(versions)
+        _switch(proxy, client, order, versions, old)
+    except BaseException:
+        runtime.undo(versions)
+        raise
+    say(f"client {client}: " + ", ".join(f"{service.name} {service.ratio:g}" for service in order.services))
+    runtime.stop(old)
+
+
+def _older(every: Sequence[Version], new: Sequence[Version]) -> list[Version]:
     versions = {version.name: version.version for version in new}
     return [version for version in every if version.version < versions.get(version.name, 0)]
 
 
-def _switch(
-    proxy: Proxy,
-    client: str,
-    services: Sequence[Service],
-    versions: Sequence[Declared],
-    old: Sequence[Declared],
-) -> None:
+def _switch(proxy: Proxy, client: str, order: Order, versions: Sequence[Version], old: Sequence[Version]) -> None:
     """Let the client's requests, and other clients' to the same microservices, go to the new versions."""
-    urls = {version.name: version.url for version in versions}
+    urls = {version.name: version.urls for version in versions}
     variations = [
-        {"label": service.name, "ratio": service.ratio, "kind": service.kind, "url": urls[service.name]}
-        for service in services
+        {
+            "label": service.name,
+            "ratio": service.ratio,
+            "kind": service.kind,
+            "url": urls[service.name][service.kind],
+        }
+        for service in order.services
     ]
-    moved = {version.url: urls[version.name] for version in old}
+    moved = {url: urls[version.name][kind] for version in old for kind, url in version.urls.items()}
     proxy.call("PUT", proxy.client(client, "variations"), {"variations": variations, "moved": moved})
 
 
-def remove(home: Home, runtime: ProcessRuntime, proxy: Proxy, name: str, folder: Path, say: Say) -> None:
+def remove(runtime: Runtime, proxy: Proxy, name: str, folder: Path, say: Say) -> None:
     """Stop a microservice and delete its manifest; one that shares a client's requests with others stays."""
-    with locked(home, say):
+    with runtime.locked():
         versions = [version for version in runtime.versions() if version.name == name]
         if not versions:
             known = sorted({version.name for version in runtime.versions()})
             raise DeployError(f"there is no microservice {name!r}; there are: {', '.join(known) or 'none'}")
-        urls = {version.url for version in versions}
-        for client in _users(proxy, urls):
+        urls = {url for version in versions for url in version.urls.values()}
+        users = _users(proxy, urls)
+        for client in users:
             if {variation["url"] for variation in client["variations"]} - urls:
                 raise DeployError(
                     f"{name} gets a share of the requests of client {client['name']!r}; start its other microservices "
                     "with ratios that add up to 1 first"
                 )
-        for client in _users(proxy, urls):
+        for client in users:
             proxy.call("PUT", proxy.client(client["name"], "variations"), {"variations": []})
             say(f"client {client['name']}: no microservice any more")
         runtime.stop(versions)
-        manifest.path_of(folder, name).unlink(missing_ok=True)
-        say(f"{name}: stopped and removed")
+        manifest.write_bytes(manifest.path_of(folder, name), None)
+        say(f"{name}: removed")
 
 
 def _users(proxy: Proxy, urls: set[str]) -> list[dict[str, Any]]:
@@ -106,30 +124,20 @@ def _users(proxy: Proxy, urls: set[str]) -> list[dict[str, Any]]:
     return [client for client in clients if any(variation["url"] in urls for variation in client["variations"])]
 
 
-def status(runtime: ProcessRuntime, proxy: Proxy) -> list[str]:
+def status(runtime: Runtime, proxy: Proxy) -> list[str]:
     """Return a line for each microservice: version, state, address, and whose requests it gets."""
     states = runtime.states()
     lines = []
     for version in runtime.versions():
+        urls = set(version.urls.values())
         shares = [
             f"{client['name']} {variation['ratio']:g}"
-            for client in _users(proxy, {version.url})
+            for client in _users(proxy, urls)
             for variation in client["variations"]
-            if variation["url"] == version.url
+            if variation["url"] in urls
         ]
-        state = states.get(version.program_name, "missing")
+        state = states.get(f"{version.name}.{version.version}", "missing")
         used = ", ".join(shares) or "no client"
-        lines.append(f"{version.name}  version {version.version}  {state}  {version.base_url}  {used}  {version.image}")
+        where = version.urls.get("rest", "")
+        lines.append(f"{version.name}  version {version.version}  {state}  {where}  {used}  {version.image}")
     return lines
-
-
-@contextmanager
-def locked(home: Home, say: Say) -> Iterator[None]:
-    """Hold the home's deployments, after whoever holds them now."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(home.lock("deploy.lock", wait=False))
-        except BlockingIOError:
-            say("another start-microservice is at work; waiting for it ...")
-            stack.enter_context(home.lock("deploy.lock", wait=True))
-        yield

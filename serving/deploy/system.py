@@ -104,13 +104,13 @@ def _ask_for_keys(database: Database, host: str) -> None:
 
 def _restore(home: Home, database: Database) -> None:
     """Get what was declared ready to start again: at its port, or at another if that was taken meanwhile."""
-    moved = {}
+    moved: dict[str, str] = {}
     for version in declarations.read_all(home):
         if not version.serving:
             declarations.forget(home, version)
-        elif cannot_listen("127.0.0.1", version.port):
-            elsewhere = declarations.save(home, declarations.with_free_port(version))
-            moved[version.url] = elsewhere.url
+        elif any(cannot_listen("127.0.0.1", port) for port in version.ports):
+            elsewhere = declarations.save(home, declarations.with_free_ports(version))
+            moved |= {url: elsewhere.urls[kind] for kind, url in version.urls.items()}
     if moved:
         with database.writing() as session:
             store.move_variations(session, moved)

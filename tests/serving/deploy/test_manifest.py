@@ -1,16 +1,18 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from serving.deploy import manifest
-from serving.deploy.service import from_image, from_model
+from serving.deploy.service import ModelFile, from_image, from_model
 from serving.errors import DeployError
+from serving.microservice.server import STOP_SECONDS
 from serving.settings import DeploySettings
 
 
 def rendered(replicas=1):
     service = from_image("inne", "seldonio/simulation_inne:1.0.1", "rest", 1.0, DeploySettings())
-    return manifest.render(service, replicas)["items"]
+    return manifest.render(service, DeploySettings(), replicas)["items"]
 
 
 def test_a_deployment_and_a_service():
@@ -49,14 +51,29 @@ def test_no_placeholder_is_left():
     assert "$" not in json.dumps(rendered())
 
 
-def test_a_model_file_is_read_from_the_storage(tmp_path):
-    service = from_model("mine", str(tmp_path / "model.pkl"), "rest", 1.0, DeploySettings())
-    pod = manifest.render(service)["items"][0]["spec"]["template"]["spec"]
+def test_a_model_file_is_fetched_before_the_container_starts():
+    service = from_model("mine", "model.pkl", "rest", 1.0, DeploySettings())
+    service = replace(service, file=ModelFile("microservices/mine/x.pkl", "a" * 64, None))
+    pod = manifest.render(service, DeploySettings(namespace="there"))["items"][0]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    assert container["image"] == DeploySettings().stock_image
-    parameters = {each["name"]: each["value"] for each in container["env"]}["PREDICTIVE_UNIT_PARAMETERS"]
-    assert json.loads(parameters) == [{"name": "model_uri", "value": "/storage/model.pkl", "type": "STRING"}]
-    assert {"name": "storage", "mountPath": "/storage", "readOnly": True} in container["volumeMounts"]
+    (initial,) = pod["initContainers"]
+    assert container["image"] == initial["image"] == DeploySettings().stock_image
+    assert container["args"] == ["/mnt/models/model.pkl"]
+    url = "http://inlier-proxy.there.svc:8000/files/microservices/mine/x.pkl"
+    assert initial["command"] == ["python", "-m", "serving.deploy.fetch", url, "a" * 64, "/mnt/models/model.pkl"]
+    assert initial["env"][0]["valueFrom"]["secretKeyRef"] == {"name": "inlier-reader", "key": "api-key"}
+    assert "inlier-reader" not in json.dumps(container)
+    assert initial["securityContext"] == container["securityContext"]
+    assert {"name": "model", "mountPath": "/mnt/models", "readOnly": True} in container["volumeMounts"]
+    assert {"name": "model", "emptyDir": {}} in pod["volumes"]
+
+
+def test_a_broken_version_never_takes_the_old_one_away():
+    spec = rendered()[0]["spec"]
+    assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    pod = spec["template"]["spec"]
+    assert pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "5"]
+    assert pod["terminationGracePeriodSeconds"] >= 5 + STOP_SECONDS
 
 
 def test_writing(tmp_path):

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from serving.deploy.service import check, from_image, from_model
+from serving.deploy.service import check, from_image
 from serving.errors import DeployError
 from serving.settings import DeploySettings
 
@@ -44,7 +44,9 @@ def test_ratios_that_add_up_to_a_person(ratios):
         ([image("")], "''"),
         ([image("a\n")], "a-z"),
         ([image("../x")], "a-z"),
-        ([image(kind="rpc")], "rest, not rpc"),
+        ([image(image="")], "is no image"),
+        ([image(image="two words")], "'two words' is no image"),
+        ([image(image="--privileged")], "is no image"),
     ],
 )
 def test_what_cannot_be_started_is_one_clear_line(services, message):
@@ -52,14 +54,3 @@ def test_what_cannot_be_started_is_one_clear_line(services, message):
         check(services)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_a_model_file_must_be_there(tmp_path):
-    def model(path):
-        return from_model("m", str(path), "rest", 1.0, SETTINGS)
-
-    for path in (tmp_path / "none.pkl", tmp_path, "a\0b", "x" * 5000):
-        with pytest.raises(DeployError, match="m: "):
-            check([model(path)])
-    (tmp_path / "model.pkl").write_bytes(b"")
-    check([model(tmp_path / "model.pkl")])
