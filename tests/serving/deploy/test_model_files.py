@@ -48,7 +48,7 @@ def test_what_is_no_model_file_is_one_line(tmp_path, inne_file, proxy):
         "../../etc/passwd.pkl": "there is no model file",
         tmp_path: "is a folder",
         "a\0b": "there is no model file",
-        "x" * 5000: "there is no model file",
+        "x" * 5000: "cannot read",
         bare: "has no bare.pkl.json beside it",
         damaged: "its sidecar says",
     }

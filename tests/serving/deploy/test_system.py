@@ -13,6 +13,7 @@ import pytest
 import urllib3
 
 from tests.serving.running_system import System
+from training.sidecars import seal
 
 START = "start-microservice --type prediction --client test -i inne seldonio/simulation_inne:1.0.1 rest 1.0"
 PREDICT = (
@@ -66,7 +67,7 @@ def test_what_the_commands_print(system):
     )
     assert json.loads(system.run(token).stdout)["meta"]["variation"] == "inne"
     status = system.run("start-microservice --status")
-    assert re.search(r"inne +version \d+ +running +http://127.0.0.1:\d+ +test 1", status.stdout)
+    assert re.search(r"inne +version \d+ +running +http://127.0.0.1:\d+/predict +test 1", status.stdout)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,8 @@ def test_what_the_commands_print(system):
         ("-p a nowhere.pkl rest 1", "no model file nowhere.pkl"),
         ("-i a seldonio/simulation_inne:1.0.1 soap 1", "soap"),
         ("-i a seldonio/simulation_inne:1.0.1 rest much", "much"),
-        ("-i a seldonio/simulation_inne:1.0.1 rpc 1", "rest, not rpc"),
+        ("-p a s3://bucket/model.pkl rest 1", "on a cluster only"),
+        ("-i a seldonio/simulation_inne:1.0.1 rest 1 --no-wait", "for the runtime kubernetes"),
         ("-i a seldonio/simulation_inne:1.0.1 rest 1 --client nobody", "no client 'nobody'"),
         ("-i a seldonio/simulation_inne:1.0.1 rest 1 --type recommendation", "another product"),
         ("-i a seldonio/simulation_inne:1.0.1 rest 1 --home elsewhere", "`inlier up`"),
@@ -110,7 +112,12 @@ def test_wrong_arguments_change_nothing(system, arguments, message):
 
 
 def test_a_model_file_that_is_none_leaves_what_runs(system):
-    (system.folder / "broken.pkl").write_bytes(b"not a model")
+    broken = system.folder / "broken.pkl"
+    broken.write_bytes(b"not a model")
+    done = system.run("start-microservice --client test -p inne broken.pkl rest 1.0")
+    assert done.returncode == 2
+    assert "nothing vouches for it" in done.stderr
+    (system.folder / "broken.pkl.json").write_bytes(seal(broken.read_bytes(), {}))
     done = system.run("start-microservice --client test -p inne broken.pkl rest 1.0")
     assert done.returncode == 2
     assert "what ran before still does" in done.stderr
@@ -134,6 +141,30 @@ def test_a_model_file_is_served_and_kept(system):
     assert system.run(START).returncode == 0
     assert system.run("start-microservice --remove mine").returncode == 0
     assert not (system.home / "models" / "mine.1").exists()
+
+
+def test_the_same_over_grpc(system):
+    before = json.loads(system.run(PREDICT).stdout)["predictions"]
+    done = system.run(START.replace(" rest ", " rpc "))
+    assert done.returncode == 0, done.stderr
+    (variation,) = urllib3.request("GET", f"{system.server}/clients/test").json()["variations"]
+    assert variation["kind"] == "rpc"
+    assert re.fullmatch(r"grpc://127.0.0.1:\d+", variation["url"])
+    assert json.loads(system.run(PREDICT).stdout)["predictions"] == before
+    assert system.run(START).returncode == 0
+
+
+def test_a_model_of_the_storage_is_served(system):
+    model = next((system.home / "models").glob("inne.*/model.pkl"))
+    for suffix in ("", ".json"):
+        content = model.with_name(model.name + suffix).read_bytes()
+        stored = urllib3.request("PUT", f"{system.server}/files/shop/models/a.pkl{suffix}", body=content)
+        assert stored.status == 201
+    done = system.run("start-microservice --client test -p stored shop/models/a.pkl rest 1.0")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(system.run(PREDICT).stdout)["meta"]["variation"] == "stored"
+    assert system.run(START).returncode == 0
+    assert system.run("start-microservice --remove stored").returncode == 0
 
 
 class Load:
