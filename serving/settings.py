@@ -225,6 +225,12 @@ class GatewaySettings(Settings):
     connections: int = Field(
         default=16, ge=1, description="Connections that a process keeps open to each microservice."
     )
+    breaker_failures: int = Field(
+        default=5,
+        ge=0,
+        description="A variation that fails so often in a row gets no requests while others can answer; 0 is never.",
+    )
+    breaker_ms: int = Field(default=1000, ge=1, description="How often such a variation is tried again.")
     log: Literal["failures", "all"] = Field(
         default="failures", description="Which predictions have a line in the log of the proxy."
     )

@@ -31,6 +31,8 @@ def _own_error(error: ProxyError) -> Response:
     response = answer(error_body(error.reason, str(error)), error.status)
     if error.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
+    if error.status == 503:
+        response.headers["Retry-After"] = "1"  # second: what is down may be back by then
     return response
 
 

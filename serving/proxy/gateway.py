@@ -5,12 +5,14 @@ GET /js/predict       ``?consumer_key&json[&jsonpCallback]``      the prediction
 GET /token            ``?consumer_key&consumer_secret``           ``{"access_token": ...}``
 POST /predict         ``?oauth_token``, JSON body                 the prediction
 ====================  ==========================================  ==============================================
+
+Predictions with the same key, the header ``X-Inlier-Sticky`` or the parameter ``sticky``, get the same variation.
 """
 
 from typing import Any
 
 import orjson
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from serving.errors import RequestError
 from serving.proxy import store
@@ -19,6 +21,9 @@ from serving.proxy.database import Database
 from serving.proxy.predictor import Predictor
 from serving.proxy.requests import json_body, parameter, parse_json, refuse_other_parameters, required_parameter
 
+STICKY = "sticky"
+STICKY_HEADER = "X-Inlier-Sticky"
+KEY_BYTES = 256
 CALLBACK_LENGTH = 128
 RESERVED = frozenset(
     {
@@ -84,6 +89,18 @@ def is_identifier(name: str) -> bool:
     return len(name) <= CALLBACK_LENGTH and name.replace("$", "_").isidentifier() and name not in RESERVED
 
 
+def sticky_key() -> bytes | None:
+    """Return the key of the request whose variation should stay the same: of the header or the parameter."""
+    header, text = request.headers.get(STICKY_HEADER), parameter(STICKY, required=False)
+    keys = {key for key in (header and header.encode("latin-1"), text and text.encode()) if key}
+    if len(keys) > 1:
+        raise RequestError(f"the header {STICKY_HEADER} and the parameter {STICKY!r} differ; one is enough")
+    key = keys.pop() if keys else None
+    if key is not None and len(key) > KEY_BYTES:
+        raise RequestError(f"the key of {STICKY_HEADER} is {len(key)} bytes long; {KEY_BYTES} are allowed")
+    return key
+
+
 def blueprint(database: Database, predictor: Predictor, token_seconds: int) -> Blueprint:
     """Return the gateway."""
     routes = Blueprint("gateway", __name__)
@@ -92,11 +109,12 @@ def blueprint(database: Database, predictor: Predictor, token_seconds: int) -> B
     def js_predict() -> Response:
         """Predict for a key of scope js."""
         with predictor.watch() as attempt:
-            refuse_other_parameters("consumer_key", "json", "jsonpCallback", "_")  # _ is jQuery's, against caches
+            refuse_other_parameters("consumer_key", "json", "jsonpCallback", STICKY, "_")  # _: jQuery's, against caches
             callback = parameter("jsonpCallback", required=False)
             if callback is not None and not is_identifier(callback):
                 raise RequestError(f"the jsonpCallback {callback[:80]!r} is not a JavaScript identifier")
             consumer_key = required_parameter("consumer_key")
+            attempt.key = sticky_key()
             content = predictor.predict(
                 attempt,
                 lambda connection: store.routes_by_key(connection, consumer_key),
@@ -121,8 +139,9 @@ def blueprint(database: Database, predictor: Predictor, token_seconds: int) -> B
     def post_predict() -> Response:
         """Predict for a token."""
         with predictor.watch() as attempt:
-            refuse_other_parameters("oauth_token")
+            refuse_other_parameters("oauth_token", STICKY)
             oauth_token = required_parameter("oauth_token")
+            attempt.key = sticky_key()
             return answer(
                 predictor.predict(attempt, lambda connection: store.routes_by_token(connection, oauth_token), _any_json)
             )

@@ -1,13 +1,10 @@
 import json
 import re
 import time
-from collections import Counter
 
 import pytest
 
-from serving.errors import UpstreamDown
-from serving.proxy.draw import draw
-from serving.proxy.store import Route
+from serving.proxy import store
 from tests.serving.proxy.fake_microservice import FakeMicroservice
 
 SEED_JSON = '{"data":{"f1":2.1,"f2":2.05,"f3":1.95,"f4":2.01}}'
@@ -175,19 +172,47 @@ def test_a_dead_microservice_is_a_503(served, microservice, http):
     assert "variation 'gone' cannot be reached" in answer["error"]["message"]
 
 
-def test_a_refused_request_is_drawn_again_from_what_is_in_force_now(served, microservice, http, monkeypatch):
+def dead_url():
     dead = FakeMicroservice()
     dead.close()
-    old = [Route("inne", 1.0, "rest", dead.url, None)]
-    draws = []
+    return dead.url
 
-    def first_the_old(client, routes):
-        draws.append(routes)
-        return old[0] if len(draws) == 1 else draw(client, routes)
 
-    monkeypatch.setattr("serving.proxy.predictor.draw", first_the_old)
-    assert served(SEED_JSON)[0] == 200
-    assert len(draws) == 2
+def test_a_refused_request_is_drawn_again_from_what_is_in_force_now(served, microservice, http, monkeypatch):
+    http.put("/clients/test/variations", json={"variations": [{"label": "inne", "ratio": 1, "url": dead_url()}]})
+    found = []
+
+    def moves_meanwhile(connection, key, find=store.routes_by_key):
+        found.append(find(connection, key))
+        http.put("/clients/test/variations", json={"variations": [{"label": "i", "ratio": 1, "url": microservice.url}]})
+        return found[-1]
+
+    monkeypatch.setattr(store, "routes_by_key", moves_meanwhile)
+    status, answer = served(SEED_JSON)
+    assert (status, answer["meta"]["variation"]) == (200, "i")
+    assert len(found) == 2
+
+
+def test_a_refused_request_goes_to_another_variation_if_there_is_one(served, microservice, http):
+    variations = [
+        {"label": "gone", "ratio": 0.9, "url": dead_url()},
+        {"label": "inne", "ratio": 0.1, "url": microservice.url},
+    ]
+    http.put("/clients/test/variations", json={"variations": variations})
+    assert {served(SEED_JSON)[0] for _ in range(30)} == {200}
+
+
+def test_nothing_is_asked_for_a_third_time(served, http, microservice):
+    microservice.reply = lambda message: (0, b"")
+    assert served(SEED_JSON)[0] == 503
+    assert len(microservice.asked) == 2
+
+
+@pytest.mark.parametrize(("reply", "status"), [((500, b""), 502), ((503, b""), 503), ((400, b""), 400)])
+def test_what_was_answered_is_not_asked_again(served, microservice, reply, status):
+    microservice.reply = lambda message: reply
+    assert served(SEED_JSON)[0] == status
+    assert len(microservice.asked) == 1
 
 
 def test_a_client_without_microservices(http, keys):
@@ -259,18 +284,6 @@ def test_a_token_is_refused_after_its_time(http, keys, served, database):
     assert http.post("/predict", query_string={"oauth_token": late}, data=SEED_JSON).status_code == 401
 
 
-def test_the_draw_follows_the_ratios():
-    ratios = {"a": 0.7, "b": 0.2, "c": 0.1, "never": 0.0}
-    routes = [Route(label, ratio, "rest", "", None) for label, ratio in ratios.items()]
-    n = 100_000
-    drawn = Counter(draw("test", routes).label for _ in range(n))
-    for label, ratio in ratios.items():
-        # 4 sigma: a test that runs for years should not fail by chance
-        assert abs(drawn[label] - n * ratio) <= 4 * (n * ratio * (1 - ratio)) ** 0.5
-    with pytest.raises(UpstreamDown, match="'test'"):
-        draw("test", [])
-
-
 def test_wrong_paths_and_methods(http):
     assert http.get("/nope").json["error"]["code"] == "NOT_FOUND"
     response = http.post("/js/predict")
@@ -281,10 +294,10 @@ def test_wrong_paths_and_methods(http):
 
 
 def test_an_unexpected_error_is_json_and_logged(http, keys, served, monkeypatch, caplog):
-    def broken(client, routes):
+    def broken(client, routes, key):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("serving.proxy.predictor.draw", broken)
+    monkeypatch.setattr("serving.proxy.choice.draw", broken)
     status, answer = served(SEED_JSON)
     assert status == 500
     assert "secret detail" not in str(answer)
