@@ -13,8 +13,9 @@ from grpc_reflection.v1alpha import reflection
 from serving.errors import BadData, ComponentError, ModelFault, NotOffered, ServingError
 from serving.microservice import oip_routes
 from serving.microservice.app import LongCalls
-from serving.microservice.component import NotImplementedHere, Outcome, guarded
 from serving.microservice.messages import new_puid
+from serving.microservice.methods import NotImplementedHere, guarded
+from serving.microservice.outcome import Outcome
 from serving.microservice.seldon_calls import Answer, SeldonCalls
 from serving.microservice.service import Service
 from serving.protocols import oip_proto, seldon_proto

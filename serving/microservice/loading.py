@@ -11,7 +11,7 @@ from typing import Any
 from detectors.errors import InlierError
 from serving.errors import ComponentError
 from serving.microservice import stand_in
-from serving.microservice.component import NotImplementedHere, guarded
+from serving.microservice.methods import NotImplementedHere, guarded
 
 _log = logging.getLogger("inlier.microservice")
 _CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")

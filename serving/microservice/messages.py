@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from serving.microservice.component import Outcome
+from serving.microservice.outcome import Outcome
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"

@@ -5,7 +5,8 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from serving.microservice.component import Component, NotImplementedHere, guarded
+from serving.microservice.component import Component
+from serving.microservice.methods import NotImplementedHere, guarded
 from serving.settings import MicroserviceSettings
 
 _log = logging.getLogger("inlier.metadata")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from serving.microservice.board import Board
-from serving.microservice.component import Outcome
 from serving.microservice.exposition import SharedMetrics
+from serving.microservice.outcome import Outcome
 
 if TYPE_CHECKING:
     from serving.detector_model import Judged

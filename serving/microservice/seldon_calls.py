@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from serving.microservice.component import Component, Outcome, need_int
+from serving.microservice.component import Component
 from serving.microservice.messages import new_puid
+from serving.microservice.outcome import Outcome, need_int
 from serving.microservice.service import Service
 from serving.protocols.seldon import Feedback, Message
 

@@ -5,9 +5,11 @@ from importlib import resources
 from typing import Any
 
 from serving.errors import BadData, ModelFault, ServingError
-from serving.microservice.component import Component, NotImplementedHere, Outcome, check_metrics, guarded
+from serving.microservice.component import Component
 from serving.microservice.exposition import CONTENT_TYPE
 from serving.microservice.messages import TEXT, Handler, Reply, Request, Route
+from serving.microservice.methods import NotImplementedHere, guarded
+from serving.microservice.outcome import Outcome, check_metrics
 from serving.microservice.seldon_calls import Answer, SeldonCalls
 from serving.microservice.service import Service
 from serving.protocols import forms, numbers, seldon

@@ -10,8 +10,9 @@ import numpy as np
 from serving.errors import NotReady, ServingError, TooLarge
 from serving.microservice import metadata
 from serving.microservice.board import Board, tag
-from serving.microservice.component import Component, Outcome, is_own
+from serving.microservice.component import Component, is_own
 from serving.microservice.metrics import Metrics
+from serving.microservice.outcome import Outcome
 from serving.settings import MicroserviceSettings
 
 if TYPE_CHECKING:
