@@ -8,9 +8,8 @@ thread costs more than the prediction.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any
 
 from serving.errors import (
     BadData,
@@ -25,7 +24,8 @@ from serving.errors import (
     WrongMethod,
 )
 from serving.microservice import oip_routes, seldon_routes
-from serving.microservice.messages import Reply, Request, Route
+from serving.microservice.long_calls import LongCalls
+from serving.microservice.messages import Handler, Reply, Request, Route
 from serving.microservice.service import Service
 
 Scope = MutableMapping[str, Any]
@@ -33,8 +33,6 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log = logging.getLogger("inlier.microservice")
-_T = TypeVar("_T")
-_LONG_SECONDS = 0.005
 _DRAINED_BYTES = 64 * 1024 * 1024
 _NOWHERE = Route({}, "unknown")
 _NOWHERE_V2 = Route({}, "unknown", style="v2")
@@ -74,25 +72,67 @@ class Microservice:
         if scope["type"] != "http":
             return
         began = perf_counter()
-        route = self.route_at(scope["path"])
+        method, path = scope["method"], scope["path"]
+        route = self.route_at(path)
         try:
             reply = await self._answer(route, scope, receive)
-        except ServingError as error:
-            reply = self._refuse(error, route, scope)
         except ClientGone:
             return
         except asyncio.CancelledError:
             if not self.service.draining:
                 raise
-            reply = self._refuse(NotReady("the service stops before this is done"), route, scope)
+            reply = self._refuse(NotReady("the service stops before this is done"), route, method, path)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
-            _log.exception("%s %s failed", scope["method"], scope["path"])
-            reply = self._refuse(ModelFault(str(error) or type(error).__name__), route, scope, logged=True)
-        seconds = perf_counter() - began
+            reply = self._failed(error, route, method, path)
+        self._note(reply, route, method, path, perf_counter() - began)
+        await self._send(reply, method, send)
+
+    def answer_at_once(
+        self, method: str, path: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
+    ) -> Reply | None:
+        """Answer a request that is complete, if that takes no time to speak of.
+
+        Parameters
+        ----------
+        method, path, query, headers
+            As in ASGI's scope.
+        body : bytes
+            All of it.
+
+        Returns
+        -------
+        Reply or None
+            None if the answer would hold up others: then nothing has been done.
+        """
+        began = perf_counter()
+        route = self.route_at(path)
+        try:
+            handler = self._handler(route, method, path)
+            content_type, _, json_length = _facts(headers)
+            self._check_size(len(body))
+            request = Request(body if method == "POST" else b"", content_type, query, json_length)
+            if not route.predicts:
+                reply = handler(request)
+            elif self.long_calls.takes_long(len(body)):
+                return None
+            else:
+                reply = self.long_calls.run_here(handler, request, len(body))
+        except Exception as error:  # noqa: BLE001 - every request gets an answer
+            reply = self._failed(error, route, method, path)
+        self._note(reply, route, method, path, perf_counter() - began)
+        return reply
+
+    def _note(self, reply: Reply, route: Route, method: str, path: str, seconds: float) -> None:
+        """Count an answer, and log it."""
         self.service.count(route.name, reply.status, seconds, reply.outcome)
-        await self._send(reply, scope, send)
         if self._access_log:
-            _log.info("%s %s %d %.2f ms %s", scope["method"], scope["path"], reply.status, seconds * 1e3, reply.puid)
+            _log.info("%s %s %d %.2f ms %s", method, path, reply.status, seconds * 1e3, reply.puid)
+
+    def _failed(self, error: Exception, route: Route, method: str, path: str) -> Reply:
+        if isinstance(error, ServingError):
+            return self._refuse(error, route, method, path)
+        _log.exception("%s %s failed", method, path)
+        return self._refuse(ModelFault(str(error) or type(error).__name__), route, method, path, logged=True)
 
     def route_at(self, path: str) -> Route:
         """What is at a path; nothing is a route without methods.
@@ -109,20 +149,22 @@ class Microservice:
         """
         return self._routes.get(path) or self._oip.find(path) or (_NOWHERE_V2 if path.startswith("/v2/") else _NOWHERE)
 
-    async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Reply:
-        method = scope["method"]
+    def _handler(self, route: Route, method: str, path: str) -> Handler:
         handler = route.handlers.get("GET" if method == "HEAD" else method)
         if handler is None:
             if not route.handlers:
-                raise NotHere(f"there is nothing at {scope['path']}")
+                raise NotHere(f"there is nothing at {path}")
             allowed = ", ".join(route.handlers)
-            raise WrongMethod(f"{scope['path']} takes {allowed}, not {method}", allowed)
+            raise WrongMethod(f"{path} takes {allowed}, not {method}", allowed)
+        return handler
+
+    async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Reply:
+        method = scope["method"]
+        handler = self._handler(route, method, scope["path"])
         content_type, length, json_length = _facts(scope["headers"])
         body = await self._body(length, receive) if method == "POST" else b""
         request = Request(body, content_type, scope["query_string"], json_length)
-        if route.predicts:
-            return await self.long_calls.run(lambda: handler(request), len(request.body))
-        return handler(request)
+        return await self.long_calls.run(handler, request, len(body)) if route.predicts else handler(request)
 
     async def _body(self, length: int, receive: Receive) -> bytes:
         task = self._bodies.begin()
@@ -139,9 +181,12 @@ class Microservice:
             raise TooSlow(f"the body did not arrive within {self._bodies.seconds:g} s") from None
         finally:
             self._bodies.end(task)
-        if len(body) > self._max_body:
-            raise TooLarge(f"the body is larger than {self._max_body} bytes")
+        self._check_size(len(body))
         return body
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_body:
+            raise TooLarge(f"the body is larger than {self._max_body} bytes")
 
     async def _rest(self, first: bytes, length: int, receive: Receive) -> bytes:
         """The body, part by part, within the limit."""
@@ -157,11 +202,10 @@ class Microservice:
             size = max(size, read)
             if size <= self._max_body:
                 parts.append(message["body"])
-        if size > self._max_body:
-            raise TooLarge(f"the body is larger than {self._max_body} bytes")
+        self._check_size(size)
         return b"".join(parts)
 
-    def _refuse(self, error: ServingError, route: Route, scope: Scope, *, logged: bool = False) -> Reply:
+    def _refuse(self, error: ServingError, route: Route, method: str, path: str, *, logged: bool = False) -> Reply:
         reply = oip_routes.refusal(error) if route.style == "v2" else seldon_routes.refusal(error)
         if isinstance(error, WrongMethod):
             reply.headers = ((b"allow", error.allowed.encode()),)
@@ -170,18 +214,18 @@ class Microservice:
         elif isinstance(error, Busy | Overdue):
             reply.headers = ((b"retry-after", b"1"),)
         if error.status >= 500 and not logged:
-            _log.error("%s %s: %s", scope["method"], scope["path"], error, exc_info=error.__cause__)
+            _log.error("%s %s: %s", method, path, error, exc_info=error.__cause__)
         elif not logged:
-            _log.debug("%s %s refused: %s", scope["method"], scope["path"], error)
+            _log.debug("%s %s refused: %s", method, path, error)
         return reply
 
-    async def _send(self, reply: Reply, scope: Scope, send: Send) -> None:
+    async def _send(self, reply: Reply, method: str, send: Send) -> None:
         body = reply.body
         headers = [(b"content-type", reply.content_type), (b"content-length", b"%d" % len(body)), *reply.headers]
         if self.service.draining:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
 
     def close(self) -> None:
         """Stop the threads of long predictions without waiting for them."""
@@ -249,90 +293,3 @@ class Bodies:
                 task.cancel()
         pause = min(1.0, self.seconds / 4)
         self._timer = asyncio.get_running_loop().call_later(pause, self._look) if self._reading else None
-
-
-class LongCalls:
-    """Where a model runs: in the event loop's thread, or in one of its own if that would hold up others.
-
-    Our own classes can run in any thread, so what took long for its size goes to a thread the next time. A class
-    written for the wrapper may depend on the thread it was made in: it stays there, as under the wrapper, unless
-    ``GUNICORN_THREADS`` says that it can stand several.
-
-    Parameters
-    ----------
-    service : Service
-        What is served.
-    """
-
-    def __init__(self, service: Service) -> None:
-        settings = service.settings
-        self._adaptive = service.component.own
-        self._always = not self._adaptive and settings.predict_threads > 1
-        self._pool = ThreadPoolExecutor(settings.predict_threads, thread_name_prefix="predict")
-        self._max_waiting = settings.max_waiting
-        self._seconds = settings.predict_seconds
-        self._waiting = 0
-        self._pace = 0.0  # seconds for a byte, of late
-
-    async def run(self, call: Callable[[], _T], size: int) -> _T:
-        """Run a call of the model where it should run.
-
-        Parameters
-        ----------
-        call : callable
-            With everything from the request's bytes to the answer's.
-        size : int
-            Of the request, in bytes: what it takes is taken to grow with that.
-
-        Returns
-        -------
-        object
-            Of the call.
-
-        Raises
-        ------
-        Busy
-            If too many wait already.
-        Overdue
-            If it takes too long; its thread goes on, as nothing can stop it.
-        """
-        size += 500
-        if self._always or (self._adaptive and size * self._pace > _LONG_SECONDS):
-            return await self._in_thread(call, size)
-        began = perf_counter()
-        try:
-            return call()
-        finally:
-            self._learn((perf_counter() - began) / size)
-
-    def _learn(self, pace: float) -> None:
-        # Up at once, down slowly: one fast request after a slow one proves little.
-        self._pace = pace if pace > self._pace else 0.9 * self._pace + 0.1 * pace
-
-    async def _in_thread(self, call: Callable[[], _T], size: int) -> _T:
-        if self._waiting >= self._max_waiting:
-            raise Busy(f"{self._waiting} predictions wait already")
-        self._waiting += 1
-        future = asyncio.get_running_loop().run_in_executor(self._pool, _timed, call)
-        future.add_done_callback(self._finished)
-        try:
-            reply, seconds = await asyncio.wait_for(asyncio.shield(future), self._seconds)
-        except TimeoutError:
-            raise Overdue(f"the prediction takes longer than {self._seconds:g} s") from None
-        self._learn(seconds / size)
-        return reply
-
-    def _finished(self, future: "asyncio.Future[Any]") -> None:
-        self._waiting -= 1
-        if not future.cancelled():
-            future.exception()  # seen: after a time-out nobody awaits it
-
-    def close(self) -> None:
-        """Let no more begin."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _timed(call: Callable[[], _T]) -> tuple[_T, float]:
-    began = perf_counter()
-    reply = call()
-    return reply, perf_counter() - began

@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection
 
 from serving.errors import BadData, ComponentError, ModelFault, NotOffered, ServingError
 from serving.microservice import oip_routes
-from serving.microservice.app import LongCalls
+from serving.microservice.long_calls import LongCalls
 from serving.microservice.messages import new_puid
 from serving.microservice.methods import NotImplementedHere, guarded
 from serving.microservice.outcome import Outcome
@@ -124,7 +124,7 @@ class GrpcServer:
             began = perf_counter()
             try:
                 size = request.ByteSize()
-                reply, outcome = await self._long.run(lambda: call(request), size)
+                reply, outcome = await self._long.run(call, request, size)
             except ServingError as error:
                 status, message = (501 if isinstance(error, NotOffered) else error.status), str(error)
                 if status >= 500:

@@ -18,6 +18,7 @@ from serving.errors import ComponentError
 from serving.microservice import tracing
 from serving.microservice.app import Microservice
 from serving.microservice.board import Board
+from serving.microservice.connection import Connection
 from serving.microservice.reload import watch
 from serving.microservice.service import Service
 from serving.settings import MicroserviceSettings
@@ -118,7 +119,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             self._traced or app,
             loop="uvloop",
-            http="httptools",
+            http="httptools" if self._traced else Connection,
             ws="none",
             lifespan="off",
             interface="asgi3",
