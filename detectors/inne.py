@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from detectors import inne_boxes
 from detectors import inne_kernels as kernels
 from detectors.base import FloatArray, IntArray, RowDetector
 from detectors.blocks import for_each_block
@@ -21,7 +22,7 @@ from detectors.thresholds import auto_threshold, contamination_threshold
 _BLOCK_ROWS = 16 * kernels.BLOCK  # a thread's share: milliseconds, against 0.1 ms for handing it over
 _FEW_ROWS = 32  # up to here, row by row is faster than one block
 _AUTO_ROWS = 4096  # training rows that an automatic threshold looks at; a quartile is then within a few percent
-_LARGEST = 400  # centres are scaled so that the largest value is just below 2**400; see `inne_kernels._FAR`
+_LARGEST = 400  # centres are scaled so that the largest value is just below 2**400; see `inne_kernels.FAR`
 _MOST_ESTIMATORS = 100_000  # a thousand times what is useful; whoever asks for more made a mistake
 _HIGHEST_THRESHOLD = math.nextafter(1.0, 0.0)
 
@@ -244,6 +245,10 @@ class INNE(RowDetector):
         graded = self.scoring == "graded"
         if len(rows) <= _FEW_ROWS:
             kernels.score_few(rows, self._balls, self._columns, self._picks, graded, scores)
+        elif len(self._columns) == inne_boxes.FEATURES and not len(self._picks) and not graded:
+            for_each_block(
+                lambda start, stop: self._score_by_boxes(rows[start:stop], scores[start:stop]), len(rows), _BLOCK_ROWS
+            )
         else:
             for_each_block(
                 lambda start, stop: kernels.score_rows(rows[start:stop], self._balls, graded, scores[start:stop]),
@@ -251,6 +256,11 @@ class INNE(RowDetector):
                 _BLOCK_ROWS,
             )
         return scores
+
+    def _score_by_boxes(self, rows: FloatArray, scores: FloatArray) -> None:
+        balls = self._balls
+        far = kernels.FAR
+        inne_boxes.score_rows(rows, balls.offsets, self._columns, balls.squares, balls.scores, balls.scale, far, scores)
 
     def feature_contributions(self, X: npt.ArrayLike) -> FloatArray:
         """How much each feature did to the score of each row.

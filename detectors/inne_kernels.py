@@ -22,7 +22,7 @@ BLOCK = 256
 UNROLL = 4
 """Features a pass over a block: fewer would load and store the sums more often."""
 
-_FAR = 2.0**480
+FAR = 2.0**480
 """Rows further out are moved here: with centres within 2**400 the scores are the same, and no square overflows."""
 
 _NEAR = 2.0**-1000
@@ -89,7 +89,7 @@ def _load(rows: FloatArray, scale: float, block: FloatArray) -> None:
     block[:] = 0.0
     for row in range(len(rows)):
         for feature in range(rows.shape[1]):
-            block[feature, row] = min(max(rows[row, feature] * scale, -_FAR), _FAR)
+            block[feature, row] = min(max(rows[row, feature] * scale, -FAR), FAR)
 
 
 @kernel
@@ -209,7 +209,7 @@ def score_few(
     sums = np.empty(columns.shape[1])
     for row in range(len(rows)):
         for feature in range(rows.shape[1]):
-            values[feature] = min(max(rows[row, feature] * balls.scale, -_FAR), _FAR)
+            values[feature] = min(max(rows[row, feature] * balls.scale, -FAR), FAR)
         sums[:] = 0.0
         for first in range(0, len(columns), UNROLL):
             if len(picks):
