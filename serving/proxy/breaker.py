@@ -1,11 +1,12 @@
 """A circuit breaker for each variation, in each process: who fails gets no requests while others can answer them.
 
-It opens after `failures` in a row, or when all of half a `seconds` failed; or, before any time-out has passed, when
-several requests wait and not one was answered for `seconds`. While it is open its share goes to the others, and every
-`seconds` one request is also sent to it, beside the answer that the client gets: what is answered closes the breaker.
+It opens after `failures` in a row, or when two or more failed and nothing was answered for half of `seconds`. While it
+is open its share goes to the others, and every `seconds` one request is also sent to it, beside the answer that the
+client gets: what is answered closes the breaker. Before any time-out has passed, the share goes to the others as well
+while several requests wait and none was answered for half of `seconds`.
 
 Errors of the client's making are answers. A variation without others is asked nevertheless as long as it fails at
-once; one that hangs would hold the threads that others need, and is asked by one request every `seconds`.
+once; one whose requests time out would hold the threads that others need, and is asked by one request every `seconds`.
 
 The breakers on PyPI (pybreaker, circuitbreaker, aiobreaker) wrap a call. Here the question comes before the draw,
 waiting counts too, and the trial is no client's request.
@@ -65,11 +66,7 @@ class Breaker:
             return False
         if self._waiting < WAITING:
             return True
-        with self._lock:
-            silent = self._clock() - self._silent_since
-            if not self.is_open and self._waiting >= WAITING and silent >= self._seconds:
-                self._open(f"{self._waiting} requests wait, none was answered for {silent:.1f} s", hangs=True)
-            return not self.is_open
+        return self._clock() - self._silent_since < self._seconds / 2
 
     def trial_is_due(self) -> bool:
         """Tell whether to find out if it answers again; true for one of those who ask, and then not for a while."""
@@ -104,26 +101,20 @@ class Breaker:
             if error is None:
                 self._silent_since = now
                 self._failures = 0
-                self._close()
+                if self.is_open:
+                    self.is_open = self.hangs = False
+                    self._on_change(False, "it answered")
                 return
             if not self._failures:
-                self._failing_since = now
+                self._failing_since = self._silent_since
             self._failures += 1
             for_long = self._failures > 1 and now - self._failing_since >= self._seconds / 2
             if self.is_open:
                 self._next_trial = now + self._seconds
             elif self._failures >= self._limit or for_long:
-                self._open(str(error), hangs=isinstance(error, UpstreamSlow))
-
-    def _open(self, why: str, *, hangs: bool) -> None:
-        self.is_open, self.hangs = True, hangs
-        self._next_trial = self._clock() + self._seconds
-        self._on_change(True, why)
-
-    def _close(self) -> None:
-        if self.is_open:
-            self.is_open = False
-            self._on_change(False, "it answered")
+                self.is_open, self.hangs = True, isinstance(error, UpstreamSlow)
+                self._next_trial = now + self._seconds
+                self._on_change(True, str(error))
 
     def retire(self) -> None:
         """Say that it is closed, as nothing is asked of it any more."""

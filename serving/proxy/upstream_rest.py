@@ -11,15 +11,16 @@ from urllib3.exceptions import (
     ProtocolError,
     ReadTimeoutError,
 )
+from urllib3.util import parse_url
 
 from serving.errors import UpstreamDown, UpstreamFault, UpstreamSlow
+from serving.proxy.kept import Kept
 from serving.proxy.payload import Rows, seldon_message
 from serving.proxy.store import Route
 from serving.proxy.upstream_faults import Refused, fault, shown
 from serving.settings import GatewaySettings
 
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
-POOLS = 64  # hosts to which connections are kept
 
 
 class RestUpstream:
@@ -28,16 +29,19 @@ class RestUpstream:
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
         self._timeout = urllib3.Timeout(connect=settings.connect_ms / 1000, read=settings.read_ms / 1000)
-        self._pools = urllib3.PoolManager(
-            num_pools=POOLS, maxsize=settings.connections, timeout=self._timeout, retries=False, headers=HEADERS
-        )
+        self._kept = Kept(self._open)  # by URL: urllib3's manager would take it apart for every request
+
+    def _open(self, url: str) -> tuple[urllib3.HTTPConnectionPool, str]:
+        pool = urllib3.connection_from_url(url, maxsize=self._settings.connections, timeout=self._timeout)
+        return pool, parse_url(url).request_uri
 
     def predict(self, route: Route, rows: Rows, puid: str) -> Any:
         """Return a microservice's answer; see ``Upstream.predict``."""
         who = f"variation {route.label!r}"
         body = orjson.dumps(seldon_message(rows, puid))
         try:
-            response = self._pools.request("POST", route.url, body=body, redirect=False)
+            pool, path = self._kept.of(route.url)
+            response = pool.urlopen("POST", path, body, HEADERS, retries=False, redirect=False)
         except (ConnectTimeoutError, ReadTimeoutError) as error:
             # NewConnectionError is a ConnectTimeoutError in urllib3 2
             if isinstance(error, NewConnectionError):
@@ -53,7 +57,8 @@ class RestUpstream:
 
     def close(self) -> None:
         """Close the connections."""
-        self._pools.clear()
+        for pool, _ in self._kept.clear():
+            pool.close()
 
     def _slow(self, who: str, error: HTTPError) -> UpstreamSlow:
         if isinstance(error, ConnectTimeoutError):

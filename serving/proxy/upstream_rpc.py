@@ -1,7 +1,5 @@
 """Microservices over gRPC: ``seldon.protos.Model/Predict`` on channels that live as long as the process."""
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +10,7 @@ import numpy as np
 from serving.errors import ProxyError, RequestError, UpstreamFault, UpstreamSlow
 from serving.protocols import seldon_proto
 from serving.protocols.wire import prediction_pb2 as pb
+from serving.proxy.kept import Kept
 from serving.proxy.payload import Rows
 from serving.proxy.store import Route
 from serving.proxy.upstream_faults import Refused, fault
@@ -20,7 +19,6 @@ from serving.settings import GatewaySettings
 METHOD = "/seldon.protos.Model/Predict"
 STATUS = "inlier-status"
 """In the trailing metadata of a microservice of ours: the status that REST would have answered with."""
-CHANNELS = 64  # microservices to which channels are kept
 BACKOFF_MS = 1000
 IDLE_MS = 60_000
 CLIENT_FAULTS = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE, grpc.StatusCode.FAILED_PRECONDITION}
@@ -43,12 +41,11 @@ class RpcUpstream:
             ("grpc.client_idle_timeout_ms", IDLE_MS),  # what is not asked for is not connected to for ever
             ("grpc.max_receive_message_length", -1),
         ]
-        self._channels: OrderedDict[str, tuple[grpc.Channel, Call]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._kept = Kept(self._open)
 
     def predict(self, route: Route, rows: Rows, puid: str) -> Any:
         """Return a microservice's answer; see ``Upstream.predict``. The time to answer includes connecting."""
-        call = self._call(urlsplit(route.url).netloc)
+        _, call = self._kept.of(route.url)
         try:
             reply = call(_message(rows, puid), timeout=self._settings.read_ms / 1000)
         except grpc.RpcError as error:
@@ -60,26 +57,17 @@ class RpcUpstream:
 
     def close(self) -> None:
         """Close the channels."""
-        with self._lock:
-            for channel, _ in self._channels.values():
-                channel.close()
-            self._channels.clear()
+        for channel, _ in self._kept.clear():
+            channel.close()
 
-    def _call(self, target: str) -> Call:
-        with self._lock:
-            found = self._channels.get(target)
-            if found is None:
-                channel = grpc.insecure_channel(target, options=self._options)
-                call = channel.unary_unary(
-                    METHOD,
-                    request_serializer=pb.SeldonMessage.SerializeToString,
-                    response_deserializer=pb.SeldonMessage.FromString,
-                )
-                found = self._channels[target] = channel, call
-                if len(self._channels) > CHANNELS:
-                    self._channels.popitem(last=False)  # not closed: who still calls it holds it
-            self._channels.move_to_end(target)
-            return found[1]
+    def _open(self, url: str) -> tuple[grpc.Channel, Call]:
+        channel = grpc.insecure_channel(urlsplit(url).netloc, options=self._options)
+        call = channel.unary_unary(
+            METHOD,
+            request_serializer=pb.SeldonMessage.SerializeToString,
+            response_deserializer=pb.SeldonMessage.FromString,
+        )
+        return channel, call
 
     def _failure(self, error: Any, route: Route) -> ProxyError:
         """Return what a failed call means; what the microservice itself said of it comes first."""

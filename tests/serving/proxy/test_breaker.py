@@ -105,27 +105,40 @@ def waiting(breaker, n):
     return held
 
 
-def test_requests_that_wait_in_silence_open_it_before_they_time_out(breaker, clock):
+def test_while_requests_wait_in_silence_others_are_drawn(breaker, clock, changes):
     held = waiting(breaker, 3)
-    clock.now += 0.9
+    clock.now += 0.4
     assert breaker.is_free()
     clock.now += 0.1
     assert not breaker.is_free()
-    assert breaker.hangs
+    assert not breaker.hangs  # whether it does is not known yet: without others it is asked
     held.pop().__exit__(None, None, None)  # it was only slow
     assert breaker.is_free()
+    assert changes == []
+
+
+def test_two_that_timed_out_open_it_at_once(breaker, clock):
+    held = waiting(breaker, 2)
+    clock.now += 2
+    for each in held:
+        assert breaker.is_free()
+        with suppress(UpstreamSlow):
+            each.gen.throw(UpstreamSlow("x"))
+    assert breaker.is_open
+    assert breaker.hangs
 
 
 def test_few_that_wait_may_be_long_ones(breaker, clock):
-    waiting(breaker, 2)
+    held = waiting(breaker, 2)
     clock.now += 1000
     assert breaker.is_free()
+    assert len(held) == 2
 
 
 def test_a_slow_one_that_answers_is_not_silent(breaker, clock):
     held = waiting(breaker, 5)
     for _ in range(20):
-        clock.now += 0.9
+        clock.now += 0.4
         held.pop(0).__exit__(None, None, None)
         held += waiting(breaker, 1)
         assert breaker.is_free()
@@ -183,6 +196,17 @@ def test_when_all_have_failed_those_that_fail_at_once_are_asked(breakers):
     assert drawn(breakers, among) == {"b"}
 
 
+def test_one_without_others_is_asked_though_requests_wait(breakers, clock):
+    (route,) = routes(a="http://a/")
+    (breaker,) = breakers.of("c", [route])
+    breaker._clock = clock
+    held = waiting(breaker, 3)
+    clock.now += 1.5
+    assert not breaker.is_free()
+    assert len(held) == 3
+    assert choose(breakers, "c", [route], None).route is route
+
+
 def test_when_all_hang_nobody_waits_for_them(breakers):
     among = routes(a="http://a/", b="http://b/")
     for breaker in breakers.of("c", among):
@@ -233,5 +257,6 @@ def test_none_at_all():
     (breaker,) = breakers.of("c", routes(a="http://a/"))
     for _ in range(100):
         end(breaker, UpstreamSlow("x"))
-    waiting(breaker, 10)
+    held = waiting(breaker, 10)
     assert breaker.is_free()
+    assert len(held) == 10

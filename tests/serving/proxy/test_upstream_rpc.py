@@ -166,13 +166,13 @@ def test_a_microservice_that_comes_back_is_reached_again():
     second.close()
 
 
-def test_the_channels_kept_are_bounded(monkeypatch):
-    monkeypatch.setattr("serving.proxy.upstream_rpc.CHANNELS", 2)
+def test_more_microservices_than_channels(monkeypatch):
+    monkeypatch.setattr("serving.proxy.kept.MOST", 2)
     upstream = Upstream(GatewaySettings())
     fakes = [FakeRpcMicroservice() for _ in range(4)]
     for fake in (*fakes, *fakes):
         upstream.predict(Route("a", 1.0, "rpc", fake.url, None), Rows(["a"], [[1.0]]), "p")
-    assert len(upstream._rpc._channels) == 2
+    assert [len(fake.asked) for fake in fakes] == [2] * 4
     upstream.close()
     for fake in fakes:
         fake.close()
