@@ -6,22 +6,20 @@ from the training series, how far from it a row may be (`SeriesDetector._band`);
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from detectors import state
-from detectors.base import Detector, FloatArray, IntArray
+from detectors.base import FloatArray, IntArray
 from detectors.errors import InvalidState
-from detectors.limits import THRESHOLD, band_scores, excess_shares, judge_band
+from detectors.judging import History, JudgedSeries
+from detectors.limits import THRESHOLD
 from detectors.ordered import Series, in_time_order, preceded
 from detectors.quantiles import has_number
 from detectors.times import TimeArray, in_ns
-
-History = Literal["fitted"] | None
-BoolArray = npt.NDArray[np.bool_]
 
 _NO_STAMPS = np.empty(0, "datetime64[ns]")
 
@@ -37,7 +35,7 @@ class Limits(NamedTuple):
     high: FloatArray
 
 
-class SeriesDetector(Detector):
+class SeriesDetector(JudgedSeries):
     """A detector of one or more series in time order.
 
     Times come as the DatetimeIndex of a frame, as an argument, or not at all: then rows are in order. Of rows with the
@@ -54,11 +52,6 @@ class SeriesDetector(Detector):
         Their stamps, nanoseconds since the epoch, if they have any.
     """
 
-    kind = "univariate"
-
-    low_: FloatArray
-    mid_: FloatArray
-    high_: FloatArray
     tail_: FloatArray
     tail_times_: IntArray
 
@@ -161,156 +154,6 @@ class SeriesDetector(Detector):
         self._keep_tail(series)
         return self
 
-    def anomaly_score(
-        self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None, history: History = None
-    ) -> FloatArray:
-        """How anomalous each row is: the largest score of its columns.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_rows, n_features)
-            A series, whole.
-        times : array-like of datetime64, optional
-            Stamps of the rows; by default those of the frame's DatetimeIndex, if it has one.
-        history : "fitted", optional
-            Put the tail of the training series before the first row (of it, what is older than that row).
-
-        Returns
-        -------
-        ndarray of shape (n_rows,), float64
-            In [0, 1], above 0.5 iff beyond a limit; 0 for a row without a verdict (see `has_verdict`).
-        """
-        series = self._series(X, times, history)
-        scores = self._scores(series, 0)
-        for column in range(1, self.n_features_in_):
-            np.maximum(scores, self._scores(series, column), out=scores)
-        return series.answer(scores)
-
-    def column_scores(
-        self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None, history: History = None
-    ) -> FloatArray:
-        """How anomalous each value is.
-
-        Parameters
-        ----------
-        X, times, history
-            As for `anomaly_score`.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_features), float64
-            In [0, 1]; NaN where there is no verdict.
-        """
-        series = self._series(X, times, history)
-        scores = np.empty(series.values.shape)
-        for column in range(self.n_features_in_):
-            deviations = self._deviations(series, column)
-            scores[:, column] = np.where(np.isnan(deviations), np.nan, self._scored(deviations, column))
-        return series.answer(scores)
-
-    def has_verdict(
-        self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None, history: History = None
-    ) -> BoolArray:
-        """Which rows can be judged: some value is there, and what it is compared with.
-
-        Parameters
-        ----------
-        X, times, history
-            As for `anomaly_score`.
-
-        Returns
-        -------
-        ndarray of shape (n_rows,), bool
-            False where the score of 0 means nothing.
-        """
-        series = self._series(X, times, history)
-        known = np.zeros(len(series.values), bool)
-        for column in range(self.n_features_in_):
-            known |= ~np.isnan(self._deviations(series, column))
-        return series.answer(known)
-
-    def predict(self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None, history: History = None) -> IntArray:
-        """The verdict.
-
-        Parameters
-        ----------
-        X, times, history
-            As for `anomaly_score`.
-
-        Returns
-        -------
-        ndarray of shape (n_rows,), int64
-            -1 for an anomaly, +1 otherwise and where there is no verdict.
-        """
-        return self._verdicts(self._series(X, times, history))
-
-    def fit_predict(self, X: npt.ArrayLike, y: object = None, *, times: npt.ArrayLike | None = None) -> IntArray:
-        """Fit, and judge the training series itself.
-
-        Parameters
-        ----------
-        X, y, times
-            As for `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_rows,), int64
-            -1 for an anomaly, +1 otherwise and where there is no verdict.
-        """
-        return self.fit(X, y, times=times).predict(X, times=times)
-
-    def score_samples(
-        self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None, history: History = None
-    ) -> FloatArray:
-        """Minus the anomaly score: higher is more normal.
-
-        Parameters
-        ----------
-        X, times, history
-            As for `anomaly_score`.
-
-        Returns
-        -------
-        ndarray of shape (n_rows,), float64
-            In [-1, 0].
-        """
-        return -self.anomaly_score(X, times=times, history=history)
-
-    def decision_function(
-        self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None, history: History = None
-    ) -> FloatArray:
-        """The distance to the threshold, negative for anomalies.
-
-        Parameters
-        ----------
-        X, times, history
-            As for `anomaly_score`.
-
-        Returns
-        -------
-        ndarray of shape (n_rows,), float64
-            ``threshold_ - anomaly_score``.
-        """
-        return self.score_samples(X, times=times, history=history) - self.offset_
-
-    def feature_contributions(
-        self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None, history: History = None
-    ) -> FloatArray:
-        """How much each column did to the score of each row: its share of what is beyond the limits.
-
-        Parameters
-        ----------
-        X, times, history
-            As for `anomaly_score`.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_features), float64
-            A row within all limits shares out its distances from the middle instead; one without any is all 0.
-        """
-        scores = np.nan_to_num(self.column_scores(X, times=times, history=history))
-        return excess_shares(scores)
-
     def limits(self, X: npt.ArrayLike, *, times: npt.ArrayLike | None = None, history: History = None) -> Limits:
         """Between which values a row is normal.
 
@@ -340,23 +183,6 @@ class SeriesDetector(Detector):
             return values
         with np.errstate(over="ignore"):
             return np.subtract(values, expected, out=expected)
-
-    def _scores(self, series: Series, column: int) -> FloatArray:
-        return self._scored(self._deviations(series, column), column)
-
-    def _scored(self, deviations: FloatArray, column: int) -> FloatArray:
-        return band_scores(deviations, self.low_[column], self.mid_[column], self.high_[column])
-
-    def _verdicts(self, series: Series) -> IntArray:
-        verdicts = self._judged(series, 0)
-        for column in range(1, self.n_features_in_):
-            np.minimum(verdicts, self._judged(series, column), out=verdicts)
-        return series.answer(verdicts)
-
-    def _judged(self, series: Series, column: int) -> IntArray:
-        verdicts = np.empty(len(series.values), np.int64)
-        judge_band(self._deviations(series, column), self.low_[column], self.high_[column], verdicts)
-        return verdicts
 
     def _series(self, X: npt.ArrayLike, times: npt.ArrayLike | None, history: History) -> Series:
         if history not in (None, "fitted"):
