@@ -1,7 +1,7 @@
 """What a detector of series answers: scores, verdicts and shares for each row, from how far its columns deviate."""
 
 from abc import abstractmethod
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,10 @@ class JudgedSeries(Detector):
     low_: FloatArray
     mid_: FloatArray
     high_: FloatArray
+
+    @abstractmethod
+    def fit(self, X: npt.ArrayLike, y: object = None, *, times: npt.ArrayLike | None = None) -> Self:
+        """Learn the band of each column; see `SeriesDetector.fit`."""
 
     @abstractmethod
     def _series(self, X: npt.ArrayLike, times: npt.ArrayLike | None, history: History) -> Series:

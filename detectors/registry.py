@@ -8,9 +8,10 @@ from detectors.errors import UnknownDetector
 from detectors.inne import INNE
 from detectors.iqr import IQR
 from detectors.persist import Persist
+from detectors.poly import POLY
 from detectors.quantile import Quantile
 
-_DETECTORS: tuple[type[Detector], ...] = (INNE, DBSCAN, IQR, Quantile, Persist)
+_DETECTORS: tuple[type[Detector], ...] = (INNE, DBSCAN, IQR, Quantile, Persist, POLY)
 
 DETECTORS: dict[str, type[Detector]] = {detector.__name__.lower(): detector for detector in _DETECTORS}
 """Classes by their name in lower case."""
@@ -22,7 +23,7 @@ def find(name: str) -> type[Detector]:
     Parameters
     ----------
     name : str
-        In any case: ``"iNNE"``, ``"inne"``.
+        In any case, with or without hyphens and underscores: ``"iNNE"``, ``"inne"``, ``"i_nne"``.
 
     Returns
     -------
@@ -39,9 +40,10 @@ def find(name: str) -> type[Detector]:
     >>> find("iNNE").title
     'iNNE'
     """
-    detector = DETECTORS.get(name.strip().lower())
+    plain = name.strip().lower().replace("_", "").replace("-", "")
+    detector = DETECTORS.get(plain)
     if detector is None:
-        near = difflib.get_close_matches(name.lower(), DETECTORS, n=1)
+        near = difflib.get_close_matches(plain, DETECTORS, n=1)
         hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(DETECTORS)}"
         raise UnknownDetector(f"there is no detector {name!r}{hint}")
     return detector

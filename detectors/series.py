@@ -81,6 +81,9 @@ class SeriesDetector(JudgedSeries):
     def _prepare(self) -> None:
         """Set what follows from the parameters alone."""
 
+    def _learn(self, series: Series) -> None:
+        """Learn what deviations are told by, if that takes more than the parameters."""
+
     def fit(self, X: npt.ArrayLike, y: object = None, *, times: npt.ArrayLike | None = None) -> Self:  # noqa: ARG002
         """Learn the band of each column.
 
@@ -106,6 +109,7 @@ class SeriesDetector(JudgedSeries):
         self._validate_params()
         self._prepare()
         series = in_time_order(self._checked(X, reset=True), X, times)
+        self._learn(series)
         bands = [self._band_of(series, column) for column in range(self.n_features_in_)]
         self.low_, self.mid_, self.high_ = (np.array(limits, dtype=np.float64) for limits in zip(*bands, strict=True))
         self._keep_tail(series)

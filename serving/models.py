@@ -42,8 +42,14 @@ class Persist(SeriesModel):
     detector = "persist"
 
 
+class POLY(SeriesModel):
+    """Windows that a local polynomial does not describe."""
+
+    detector = "poly"
+
+
 MODELS: Final[dict[str, type[DetectorModel]]] = {
-    served.detector: served for served in (INNE, DBSCAN, IQR, Quantile, Persist)
+    served.detector: served for served in (INNE, DBSCAN, IQR, Quantile, Persist, POLY)
 }
 """Classes by the registry's name of their detector."""
 

@@ -219,6 +219,28 @@ class _Persist(_ByColumn):
         return {**parameters, "c": limit}
 
 
+class _Windows(_ByColumn):
+    """Detectors of shapes; the limit is a factor of the interquartile range of the errors of windows."""
+
+    def column(self, parameters: dict[str, Any], column: FloatArray, times: Any) -> FloatArray:
+        rows = column[:, np.newaxis]
+        detector: Any = find(self.name)(**{**parameters, "c": 0.0})
+        try:
+            errors = detector.fit(rows, times=times).errors(rows, times=times)[:, 0]
+        except ValueError:  # as for Persist
+            return np.full(len(column), np.nan)
+        first, third = quantiles(errors, [0.25, 0.75])
+        return _multiples(errors - third, third - first)
+
+    def at(self, parameters: dict[str, Any], limit: float) -> dict[str, Any]:
+        return {**parameters, "c": max(limit, 0.0)}
+
+
+class _POLY(_Windows):
+    def trials(self, n_rows: int) -> Sequence[Mapping[str, Any]]:  # noqa: ARG002
+        return [{"span": span, "degree": degree} for span in (1, 5, 10) for degree in (0, 1, 3)]
+
+
 def _multiples(beyond: FloatArray, spread: float) -> FloatArray:
     """How many times a spread; without spread everything beyond is infinitely far."""
     if spread > 0.0:
@@ -232,6 +254,7 @@ _FAMILIES: dict[str, type[Family]] = {
     "iqr": _IQR,
     "quantile": _Quantile,
     "persist": _Persist,
+    "poly": _POLY,
 }
 
 

@@ -9,7 +9,7 @@ from detectors.errors import UnknownDetector
 from detectors.registry import DETECTORS, find
 
 
-@pytest.mark.parametrize("name", ["inne", "iNNE", "INNE", " inne "])
+@pytest.mark.parametrize("name", ["inne", "iNNE", "INNE", " inne ", "i_nne", "i-NNE"])
 def test_names_are_found_in_any_case(name):
     assert find(name) is DETECTORS["inne"]
 

@@ -147,7 +147,7 @@ def test_every_way_to_ask(http: FlaskClient, kind: str, fields: dict[str, Any]) 
         ("infer", {"detection_type": "univariate", "model_path": ""}, 400, "method_name is required"),
         ("infer", {"model_path": "p/f/s.pkl"}, 400, "the model is one of IQR, which is univariate, not multivariate"),
         ("infer", {**SERIES, "model_path": ""} | {"method_name": "mean"}, 404, "there is no detector 'mean'"),
-        ("infer", {**SERIES, "model_path": ""} | {"method_name": "inne"}, 400, "iqr, quantile, persist are"),
+        ("infer", {**SERIES, "model_path": ""} | {"method_name": "inne"}, 400, "iqr, quantile, persist, "),
         ("infer", {**SERIES, "model_path": "p/f/m.pkl"}, 400, "which is multivariate, not univariate"),
         ("infer", {**SERIES, "model_path": "p/f/s.pkl", "method_name": "persist"}, 400, "of IQR, not of Persist"),
         ("infer", {**SERIES, "model_path": "", "parameters": {"c": -1}}, 400, "'c' parameter of IQR"),
