@@ -36,6 +36,9 @@ MIN_SAMPLES = tuple(range(2, 21))
 WINDOWS = (1, 2, 3, 6, 12, 24, 48)
 """Rows that Persist looks back."""
 
+SHAPES = (2, 6, 24)
+"""Rows of windows that detectors of shapes are tried with, besides what they choose."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -237,8 +240,13 @@ class _Windows(_ByColumn):
 
 
 class _POLY(_Windows):
-    def trials(self, n_rows: int) -> Sequence[Mapping[str, Any]]:  # noqa: ARG002
-        return [{"span": span, "degree": degree} for span in (1, 5, 10) for degree in (0, 1, 3)]
+    def trials(self, n_rows: int) -> Sequence[Mapping[str, Any]]:
+        return [
+            {"window": window, "span": span, "degree": degree}
+            for window in ("auto", *(rows for rows in SHAPES if rows <= n_rows))
+            for span in (2, 10)
+            for degree in (0, 1, 3)
+        ]
 
 
 def _multiples(beyond: FloatArray, spread: float) -> FloatArray:

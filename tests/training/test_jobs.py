@@ -238,7 +238,8 @@ class TestInfer:
         assert keys(quick.storage, folder) == [f"1727161197_{method}_predictions.csv"]
         predictions = table(quick.storage, result.predictions_label_file)
         assert len(predictions) == 400
-        assert predictions.label.sum() == result.n_anomalies > 0
+        assert predictions.label.sum() == result.n_anomalies
+        assert result.n_anomalies > 0 or method == "poly"  # which looks for shapes, not for single values
 
     def test_charts_of_a_series(self, quick: Job) -> None:
         pytest.importorskip("plotly")
