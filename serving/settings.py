@@ -203,6 +203,21 @@ class ProxySettings(Settings):
         validation_alias="INLIER_ADMIN_KEY",
         description="What `inlier migrate` makes the API key `admin`: 32 or more random characters.",
     )
+    metrics_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias="INLIER_METRICS_KEY",
+        description="What it makes the API key `metrics`, of role read, for what collects /metrics.",
+    )
+    reader_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias="INLIER_READER_KEY",
+        description="What it makes the API key `reader`, of role read, for microservices that fetch a model file.",
+    )
+    credentials: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias="INLIER_CREDENTIALS",
+        description="Keys of clients that it makes known: the content of a file `credentials`.",
+    )
     workers: int = Field(default=2, ge=1, le=256, description="Processes of the proxy.")
     threads: int = Field(default=16, ge=1, le=1024, description="Threads of each process of the proxy.")
     max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1, description="Larger bodies are answered with 413.")
@@ -312,3 +327,6 @@ class TaskSettings(Settings):
     max_columns: int = Field(default=2_000, ge=1, description="Columns that a task reads from a file; more fail it.")
     max_json_depth: int = Field(default=16, ge=1, description="How deeply the `parameters` of a task may be nested.")
     retention_days: float = Field(default=30.0, gt=0, description="How long a task that has ended is remembered.")
+    probe_folder: Path | None = Field(
+        default=None, description="Where a worker or reaper shows that it is `alive` and `ready`, for probes."
+    )

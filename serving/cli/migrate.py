@@ -20,7 +20,8 @@ def migrate(wait: float) -> None:
 
     Safe to run again, and by several at once: a job or an init container runs it before each new version. A key in
     INLIER_ADMIN_KEY becomes the API key `admin` (with INLIER_PROXY_ACCESS=keys, the first that there is), and takes
-    the place of an earlier one. `inlier up` does all this by itself.
+    the place of an earlier one; so do INLIER_METRICS_KEY and INLIER_READER_KEY, of role read. Keys of clients in
+    INLIER_CREDENTIALS are made known. `inlier up` does all this by itself.
     """
     from serving.errors import DeployError
 
@@ -39,12 +40,16 @@ def migrate(wait: float) -> None:
 def _migrate() -> None:
     from serving.cli.database import upgraded
     from serving.deploy.first_start import first_client
-    from serving.proxy.access import put_admin_key
+    from serving.deploy.given_keys import put_credentials
+    from serving.proxy.access import put_key
     from serving.settings import HomeSettings, ProxySettings
 
-    key = ProxySettings().admin_key.get_secret_value()
+    given = ProxySettings()
     with upgraded(HomeSettings()) as database, database.writing() as session:
         first_client(session)
-        if key:
-            put_admin_key(session, key)
+        for name, key in (("admin", given.admin_key), ("metrics", given.metrics_key), ("reader", given.reader_key)):
+            if key.get_secret_value():
+                put_key(session, name, key.get_secret_value())
+        if given.credentials.get_secret_value():
+            put_credentials(session, given.credentials.get_secret_value())
     click.echo("the database is up to date")

@@ -15,6 +15,7 @@ def reaper() -> None:
     Every worker has a reaper of its own, unless it is started with --no-reaper. Any number may run at once.
     """
     from serving.tasks.reaper import Reaper
+    from serving.tasks.signs import Signs
     from serving.tasks.worker import Worker
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -26,7 +27,8 @@ def reaper() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     shared = Worker.from_settings()
+    signs = Signs(shared.settings.probe_folder)
     try:
-        Reaper(shared.database, shared.storage, shared.app, shared.settings).run(stopping)
+        Reaper(shared.database, shared.storage, shared.app, shared.settings, signs).run(stopping)
     finally:
         shared.database.close()

@@ -28,8 +28,9 @@ ROLES = ("read", "run", "admin")
 OPEN_PATHS = ("/health/", "/openapi.json", "/docs", "/js/predict", "/token", "/predict")
 ADMIN_PATHS = ("/clients",)
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-ADMIN = "admin"
-ADMIN_KEY_LENGTH = 32
+GIVEN_ROLES = {"admin": "admin", "metrics": "read", "reader": "read"}
+"""The API keys that are made elsewhere and known from settings: INLIER_ADMIN_KEY and so on."""
+GIVEN_KEY_LENGTH = 32
 REMEMBERED_SECONDS = 5.0
 """How long a deleted key may still work in a process that has just seen it."""
 
@@ -64,20 +65,37 @@ def add_key(session: Session, name: str, role: str) -> str:
     return key
 
 
-def put_admin_key(session: Session, key: str) -> None:
-    """Make a key that was made elsewhere the key ``admin``, in place of an earlier one of that name.
+def put_key(session: Session, name: str, key: str) -> None:
+    """Make a key that was made elsewhere the key of a name, in place of an earlier one of that name.
 
     Raises
     ------
     SettingsError
-        When it could be guessed.
+        When it could be guessed, or is another's.
     """
-    if len(key) < ADMIN_KEY_LENGTH or len(set(key)) < ADMIN_KEY_LENGTH // 4:
-        raise SettingsError(f"INLIER_ADMIN_KEY should be {ADMIN_KEY_LENGTH} or more random characters")
-    if session.scalar(select(ApiKey.id).where(ApiKey.name == ADMIN, ApiKey.key_digest == digest(key))) is not None:
+    setting = f"INLIER_{name.upper()}_KEY"
+    if not is_random(key):
+        raise SettingsError(f"{setting} should be {GIVEN_KEY_LENGTH} or more random characters")
+    known = session.scalar(select(ApiKey.name).where(ApiKey.key_digest == digest(key)))
+    if known == name:
         return
-    session.execute(delete(ApiKey).where(ApiKey.name == ADMIN))
-    session.add(ApiKey(name=ADMIN, role="admin", key_digest=digest(key), hint=hint(key), created_at=datetime.now(UTC)))
+    if known is not None:
+        raise SettingsError(f"{setting} is the API key {known!r} already")
+    session.execute(delete(ApiKey).where(ApiKey.name == name))
+    role, moment = GIVEN_ROLES[name], datetime.now(UTC)
+    session.add(ApiKey(name=name, role=role, key_digest=digest(key), hint=hint(key), created_at=moment))
+    session.flush()
+
+
+def is_random(key: str) -> bool:
+    """Tell whether a key that was made elsewhere looks as if nobody could guess it.
+
+    Examples
+    --------
+    >>> is_random("password"), is_random("a" * 40), is_random("q7Vb2JxTzK0uYdWmR4sNfGhLpEoCiA9k")
+    (False, False, True)
+    """
+    return len(key) >= GIVEN_KEY_LENGTH and len(set(key)) >= GIVEN_KEY_LENGTH // 4
 
 
 def all_keys(session: Session) -> Sequence[ApiKey]:

@@ -14,6 +14,7 @@ from serving.proxy import (
     metrics,
     models_api,
     openapi,
+    task_metrics,
 )
 from serving.proxy.database import Database, sqlite_url
 from serving.proxy.predictor import Predictor
@@ -70,6 +71,7 @@ def create_app(
     guard.register(app, settings)
     access.register(app, database, settings)
     proxy_metrics = proxy_metrics or metrics.ProxyMetrics()
+    task_metrics.register(proxy_metrics, database)
     app.register_blueprint(health.blueprint(database))
     app.register_blueprint(metrics.blueprint(proxy_metrics))
     gateway_settings = gateway_settings or GatewaySettings()

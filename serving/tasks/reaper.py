@@ -18,6 +18,7 @@ from serving.tasks import store
 from serving.tasks.application import send
 from serving.tasks.attempt import remove_outputs
 from serving.tasks.orders import output_folder
+from serving.tasks.signs import Signs
 from training.errors import StorageError
 from training.storage import Storage
 
@@ -36,19 +37,25 @@ class Reaper:
     ----------
     database, storage, app, settings
         A worker's.
+    signs : Signs, optional
+        Of the program that does nothing else.
     """
 
-    def __init__(self, database: Database, storage: Storage, app: Celery, settings: TaskSettings) -> None:
+    def __init__(
+        self, database: Database, storage: Storage, app: Celery, settings: TaskSettings, signs: Signs | None = None
+    ) -> None:
         self._database = database
         self._storage = storage
         self._app = app
         self._settings = settings
+        self._signs = signs or Signs(None)
         self._sweep_at = 0.0
 
     def run(self, stopping: threading.Event) -> None:
         """Reap until told to stop; a database or storage that is away is asked again."""
         pause = min(MAX_WAIT_SECONDS, self._settings.lease_seconds / 3, self._settings.resend_seconds / 3)
         while not stopping.wait(pause):
+            self._signs.beat()
             try:
                 self.reap()
                 if time.monotonic() >= self._sweep_at:
@@ -56,6 +63,9 @@ class Reaper:
                     self.sweep()
             except (SQLAlchemyError, StorageError):
                 log.warning("the reaper tries again", exc_info=True)
+                self._signs.be_ready(False)
+            else:
+                self._signs.be_ready(True)
 
     def reap(self) -> None:
         """Send again what a worker or a broker has lost."""

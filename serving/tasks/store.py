@@ -110,6 +110,21 @@ def count_open(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(Task).where(Task.status.in_(OPEN))) or 0
 
 
+def count_open_by_status(session: Session) -> dict[str, int]:
+    """Return how many tasks wait or run, by their status; a count of 0 is said, too.
+
+    Those that have ended are not counted: there may be very many, and an index leads to these.
+    """
+    rows = session.execute(select(Task.status, func.count()).where(Task.status.in_(OPEN)).group_by(Task.status))
+    return dict.fromkeys(OPEN, 0) | {row[0]: row[1] for row in rows}
+
+
+def oldest_waiting(session: Session) -> float:
+    """Return how many seconds ago the oldest task that waits was accepted; 0 when none waits."""
+    since = session.scalar(select(func.min(Task.created_at)).where(Task.status.in_(WAITING)))
+    return 0.0 if since is None else max(0.0, (now() - since).total_seconds())
+
+
 def browse(
     session: Session, status: str | None = None, kind: str | None = None, limit: int = 100, offset: int = 0
 ) -> Sequence[Task]:

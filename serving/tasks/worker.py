@@ -19,6 +19,7 @@ from serving.tasks.attempt import Attempt, remove_outputs
 from serving.tasks.children import Child
 from serving.tasks.orders import Limits, Order, output_folder
 from serving.tasks.reaper import Reaper
+from serving.tasks.signs import Signs
 from training.storage import Storage, open_storage
 
 log = logging.getLogger(__name__)
@@ -87,6 +88,9 @@ class Worker:
             The exit status.
         """
         self.app.task(self.run, name=TASK_NAME, ignore_result=True)
+        signs = Signs(self.settings.probe_folder)
+        signs.beat_until(self.stopping)
+        self.app.steps["consumer"].add(signs.of_consumer())
         children.prepare()
 
         def stop(**_: object) -> None:

@@ -1,5 +1,6 @@
 """`inlier migrate`, `proxy` and `reaper`: a system whose parts run apart, as in containers."""
 
+import json
 import os
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from serving.cli import main
 from serving.deploy.declared import free_port
 from serving.proxy.database import Database, sqlite_url
 from serving.proxy.secrets import digest, new_secret
-from serving.proxy.tables import ApiKey, Client, Task
+from serving.proxy.tables import ApiKey, Client, Key, Task
 from serving.tasks import folder_broker, store
 
 POSTGRES = os.environ.get("INLIER_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
@@ -101,6 +102,98 @@ def test_the_admin_key_is_what_the_environment_says(url: str, monkeypatch: pytes
             assert key not in run("migrate").output
         (admin,) = admins(url)
         assert (admin.name, admin.role, admin.key_digest) == ("admin", "admin", digest(key))
+
+
+def test_the_keys_of_programs_read(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ADMIN", "METRICS", "READER"):
+        monkeypatch.setenv(f"INLIER_{name}_KEY", new_secret())
+    assert run("migrate").exit_code == 0
+    assert {(key.name, key.role) for key in admins(url)} == {
+        ("admin", "admin"),
+        ("metrics", "read"),
+        ("reader", "read"),
+    }
+    monkeypatch.setenv("INLIER_METRICS_KEY", os.environ["INLIER_ADMIN_KEY"])
+    done = run("migrate")
+    assert (done.exit_code, done.output) == (2, "error: INLIER_METRICS_KEY is the API key 'admin' already\n")
+
+
+def given(**scopes: dict[str, str]) -> str:
+    return json.dumps({"local": {"test": scopes}})
+
+
+def client_keys(url: str) -> dict[str, tuple[str, str | None]]:
+    database = Database(url)
+    with database.browsing() as session:
+        found = {key.scope: (key.key_digest, key.secret_digest) for key in session.scalars(select(Key))}
+    database.close()
+    return found
+
+
+def test_clients_keys_are_those_of_the_credentials(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    js, everything, secret = new_secret(), new_secret(), new_secret()
+    pairs = {"js": {"consumer_key": js}, "all": {"consumer_key": everything, "consumer_secret": secret}}
+    monkeypatch.setenv("INLIER_CREDENTIALS", given(**pairs))
+    for _ in range(2):
+        done = run("migrate")
+        assert (done.exit_code, done.output) == (0, "the database is up to date\n")
+    assert client_keys(url) == {"js": (digest(js), None), "all": (digest(everything), digest(secret))}
+
+
+def test_credentials_that_are_files_as_a_cluster_mounts_them(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = new_secret()
+    folder = Path(os.environ["INLIER_HOME"]).parent / "secrets"
+    (folder / "..data").mkdir(parents=True)
+    (folder / "..data" / "INLIER_CREDENTIALS").write_text(given(js={"consumer_key": key}) + "\n")
+    (folder / "INLIER_CREDENTIALS").symlink_to("..data/INLIER_CREDENTIALS")
+    monkeypatch.setenv("INLIER_SECRETS_DIR", str(folder))
+    assert run("migrate").exit_code == 0
+    assert client_keys(url) == {"js": (digest(key), None)}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{", "INLIER_CREDENTIALS: Invalid JSON"),
+        ('{"local": {"Test!": {}}}', "INLIER_CREDENTIALS.local.Test!"),
+        (
+            given(js={"consumer_key": "short-secret"}),
+            "INLIER_CREDENTIALS.local.test.js.consumer_key: Value error, should be",
+        ),
+        (
+            given(all={"consumer_key": "q7Vb2JxTzK0uYdWmR4sNfGhLpEoCiA9k"}),
+            "INLIER_CREDENTIALS.local.test.all.consumer_secret",
+        ),
+        (given(some={"consumer_key": "q7Vb2JxTzK0uYdWmR4sNfGhLpEoCiA9k"}), "INLIER_CREDENTIALS.local.test.some"),
+    ],
+)
+def test_credentials_that_are_none(environment: Path, monkeypatch: pytest.MonkeyPatch, text: str, problem: str) -> None:
+    monkeypatch.setenv("INLIER_CREDENTIALS", text)
+    done = run("migrate")
+    assert done.exit_code == 2
+    assert done.output.startswith(f"error: {problem}")
+    assert done.output.count("\n") == 1
+    assert "short-secret" not in done.output
+
+
+def test_a_key_of_two_clients(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = {"js": {"consumer_key": new_secret()}}
+    monkeypatch.setenv("INLIER_CREDENTIALS", json.dumps({"local": {"test": pair, "other": pair}}))
+    done = run("migrate")
+    assert done.exit_code == 2
+    assert done.output.endswith("of 'other' is another's already\n")
+    assert client_keys(url) == {}
+
+
+def test_a_version_that_is_rolled_back_works_with_the_later_schema(url: str) -> None:
+    assert run("migrate").exit_code == 0
+    database = Database(url)
+    with database.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert run("migrate").exit_code == 0
+    with database.browsing() as session:
+        assert session.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+    database.close()
 
 
 @pytest.mark.parametrize("key", ["short", "a" * 40])
