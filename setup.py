@@ -46,6 +46,7 @@ EXTRAS = {
         "grpcio-tools>=1.66",
         "hypothesis>=6.100",
         "import-linter>=2.0",
+        "kubernetes-validate>=1.37",
         "mypy>=1.10",
         "psutil>=5.9",
         "pandas-stubs>=2.2",
