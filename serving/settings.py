@@ -223,6 +223,9 @@ class ProxySettings(Settings):
     max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1, description="Larger bodies are answered with 413.")
     max_query_bytes: int = Field(default=64 * 1024, ge=1, description="Longer query strings are answered with 414.")
     max_rows: int = Field(default=100_000, ge=1, description="More rows in one prediction are answered with 413.")
+    grpc_port: int | None = Field(
+        default=None, ge=1, le=65535, description="The port for predictions over gRPC; without it there is none."
+    )
     token_seconds: int = Field(default=8 * 3600, ge=1, description="How long a token of /token is good for.")
     allowed_hosts: tuple[str, ...] = Field(
         default=("localhost", "127.0.0.1", "::1"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import click
 import orjson
@@ -15,12 +16,13 @@ from serving.deploy.calls import Proxy, error_message
 from serving.deploy.credentials import Credentials, Pair, section
 from serving.deploy.home import Home
 from serving.errors import CallError
-from serving.settings import HomeSettings
+from serving.settings import HomeSettings, ProxySettings
 
 DEFAULT_SERVER = "http://127.0.0.1:8000"
 RECOMMENDATIONS = ("attr", "import", "rec_alg", "rec_exp", "db", "memcached", "model")
 JS_PREDICT = "/js/predict"
 PREDICT = "/predict"
+RPC_PORT = 5000  # the original's
 TOKEN = "/token"  # noqa: S105
 
 
@@ -33,7 +35,7 @@ class Context:
     quiet: bool
     debug: bool
 
-    def show(self, content: Any, status: int = 200) -> None:
+    def show(self, content: Any, status: int | str = 200) -> None:
         """Print an answer, and before it the status unless it should be quiet."""
         if not self.quiet:
             click.echo(f"response code {status}")
@@ -213,9 +215,33 @@ def predict_alg(context: Context, action: str, client_name: str, source: Any) ->
 
 
 @cli.command()
-def rpc() -> None:
-    """Say that predictions over gRPC are not there yet."""
-    raise CallError("this version speaks REST only; seldon-cli api asks for the same prediction")
+@click.option("--client-name", required=True, metavar="C", help="Whose key, of scope all, is used.")
+@click.option("--json", "message", required=True, metavar="J", help="As for api; - reads standard input.")
+@click.option(
+    "--rpc-server",
+    metavar="HOST:PORT",
+    help=f"The proxy's gRPC port.  [default: the proxy's host, port INLIER_PROXY_GRPC_PORT or {RPC_PORT}]",
+)
+@pass_context
+def rpc(context: Context, client_name: str, message: str, rpc_server: str | None) -> None:
+    """Ask for the same prediction over gRPC: seldon.protos.Seldon/Predict, with a token in the metadata."""
+    from serving.deploy import rpc_call  # what speaks gRPC takes a while to import
+
+    text = sys.stdin.read() if message == "-" else message
+    try:
+        content = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise CallError(f"--json is not JSON: {error}") from None
+    address = rpc_server or _rpc_address(context)
+    token = _token(context, client_name)
+    context.trace(f"{rpc_call.METHOD} {address}")
+    context.show(rpc_call.predict(address, token, content), "OK")
+
+
+def _rpc_address(context: Context) -> str:
+    host = urlsplit(context.proxy.server).hostname or ""
+    port = ProxySettings().grpc_port or RPC_PORT
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _named(client: str | None) -> str:

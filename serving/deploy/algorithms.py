@@ -30,6 +30,8 @@ def from_algorithms(text: bytes) -> list[dict[str, Any]]:
         raise CallError(f'the file is not {{"variations": [...]}}: {error}') from None
     if not isinstance(variations, list):
         raise CallError('"variations" should be a list')
+    if not variations:
+        raise CallError('"variations" is empty; --action delete takes all variations from a client')
     return [_read(number, variation) for number, variation in enumerate(variations, 1)]
 
 

@@ -23,6 +23,9 @@ from serving.settings import GatewaySettings, HomeSettings, ProxySettings, Stora
 from serving.tasks.application import celery_application
 from training.storage import Storage, open_storage
 
+PREDICTOR = "inlier-predictor"
+"""Among the extensions of the application: what the gRPC port shares with it."""
+
 
 def open_database(home: HomeSettings, settings: ProxySettings) -> Database:
     """Return the proxy's database: what the settings name, or a file in the home."""
@@ -77,6 +80,7 @@ def create_app(
     gateway_settings = gateway_settings or GatewaySettings()
     upstream = Upstream(gateway_settings)
     predictor = Predictor(database, upstream, proxy_metrics, gateway_settings, settings.max_rows)
+    app.extensions[PREDICTOR] = predictor
     app.register_blueprint(gateway.blueprint(database, predictor, settings.token_seconds))
     app.register_blueprint(clients.blueprint(database))
     app.register_blueprint(files.blueprint(storage, storage_settings))

@@ -18,12 +18,11 @@ from serving.errors import RequestError
 from serving.proxy import store
 from serving.proxy.answers import answer
 from serving.proxy.database import Database
-from serving.proxy.predictor import Predictor
+from serving.proxy.predictor import Predictor, check_key
 from serving.proxy.requests import json_body, parameter, parse_json, refuse_other_parameters, required_parameter
 
 STICKY = "sticky"
 STICKY_HEADER = "X-Inlier-Sticky"
-KEY_BYTES = 256
 CALLBACK_LENGTH = 128
 RESERVED = frozenset(
     {
@@ -95,10 +94,7 @@ def sticky_key() -> bytes | None:
     keys = {key for key in (header and header.encode("latin-1"), text and text.encode()) if key}
     if len(keys) > 1:
         raise RequestError(f"the header {STICKY_HEADER} and the parameter {STICKY!r} differ; one is enough")
-    key = keys.pop() if keys else None
-    if key is not None and len(key) > KEY_BYTES:
-        raise RequestError(f"the key of {STICKY_HEADER} is {len(key)} bytes long; {KEY_BYTES} are allowed")
-    return key
+    return check_key(keys.pop() if keys else None)
 
 
 def blueprint(database: Database, predictor: Predictor, token_seconds: int) -> Blueprint:

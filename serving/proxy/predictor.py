@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
-from serving.errors import ProxyError
+from serving.errors import ProxyError, RequestError
 from serving.proxy.breaker import Breaker, Breakers
 from serving.proxy.choice import Choice, choose
 from serving.proxy.database import Database
@@ -27,6 +27,7 @@ from serving.settings import GatewaySettings
 log = logging.getLogger("inlier.gateway")
 
 REASON_LENGTH = 500
+KEY_BYTES = 256
 
 FindRoutes = Callable[[Connection], tuple[str, list[Route]]]
 
@@ -40,6 +41,13 @@ class Attempt:
     variation: str = ""
     key: bytes | None = None
     began: float = field(default_factory=perf_counter)
+
+
+def check_key(key: bytes | None) -> bytes | None:
+    """Return the key by which a request stays with its variation; an empty one is none."""
+    if key and len(key) > KEY_BYTES:
+        raise RequestError(f"the key of X-Inlier-Sticky is {len(key)} bytes long; {KEY_BYTES} are allowed")
+    return key or None
 
 
 class Predictor:

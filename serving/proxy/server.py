@@ -10,9 +10,12 @@ from flask import Flask, Response
 from gunicorn.app.base import BaseApplication
 from gunicorn.http.errors import ParseException
 
+from serving.deploy.declared import cannot_listen
+from serving.errors import SettingsError
 from serving.proxy.answers import answer, error_body
-from serving.proxy.app import create_app
+from serving.proxy.app import PREDICTOR, create_app
 from serving.proxy.metrics import Parts, ProxyMetrics
+from serving.proxy.rpc_front import RpcFront
 from serving.settings import ProxySettings
 
 GRACEFUL_SECONDS = 5
@@ -24,7 +27,9 @@ class Server(BaseApplication):
 
     def __init__(self, host: str, port: int, settings: ProxySettings) -> None:
         self._bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._host = host
         self._settings = settings
+        self._front: RpcFront | None = None
         self._parts = Parts(settings.workers)  # before the processes are forked, which share it
         self._metrics: ProxyMetrics | None = None
         super().__init__()
@@ -45,6 +50,7 @@ class Server(BaseApplication):
             "pre_fork": self._before_fork,
             "post_fork": self._after_fork,
             "child_exit": self._after_exit,
+            "worker_exit": self._before_exit,
         }
         for name, value in options.items():
             if name in self.cfg.settings:
@@ -63,9 +69,16 @@ class Server(BaseApplication):
         if worker.inlier_part is not None:
             self._parts.give_back(worker.inlier_part)
 
+    def _before_exit(self, arbiter: Any, worker: Any) -> None:  # noqa: ARG002
+        if self._front is not None:
+            self._front.stop(GRACEFUL_SECONDS)
+
     def load(self) -> Flask:
-        """Return the application, one a process."""
+        """Return the application, one a process, and begin to listen for gRPC: a server does not survive a fork."""
         app = create_app(self._settings, proxy_metrics=self._metrics)
+        if self._settings.grpc_port is not None:
+            self._front = RpcFront(app.extensions[PREDICTOR], self._settings.threads, self._settings.max_body_bytes)
+            self._front.start(self._host, self._settings.grpc_port)
         app.register_error_handler(ParseException, _broken_body)
         return app
 
@@ -89,4 +102,8 @@ def serve(host: str, port: int) -> None:
     """Run the proxy until it is told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     gunicorn.util.write_error = _write_json_error
-    Server(host, port, ProxySettings()).run()
+    settings = ProxySettings()
+    if settings.grpc_port is not None and (problem := cannot_listen(host, settings.grpc_port)):
+        # The processes share the port; find out before whether somebody else has it
+        raise SettingsError(f"INLIER_PROXY_GRPC_PORT: {problem}")
+    Server(host, port, settings).run()

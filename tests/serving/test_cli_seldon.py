@@ -10,8 +10,9 @@ from werkzeug.serving import make_server
 from serving.cli.seldon import RECOMMENDATIONS, main
 from serving.deploy.credentials import Credentials
 from serving.deploy.first_start import first_start
-from serving.proxy.app import create_app
+from serving.proxy.app import PREDICTOR, create_app
 from serving.proxy.database import Database, sqlite_url
+from serving.proxy.rpc_front import RpcFront
 from serving.settings import GatewaySettings, ProxySettings
 from tests.serving.proxy.fake_microservice import FakeMicroservice
 
@@ -44,6 +45,8 @@ def seldon(tmp_path, monkeypatch, capsys):
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     monkeypatch.setenv("INLIER_SERVER", f"http://127.0.0.1:{server.port}")
+    front = RpcFront(app.extensions[PREDICTOR], threads=2, max_bytes=100_000)
+    monkeypatch.setenv("INLIER_PROXY_GRPC_PORT", str(front.start("127.0.0.1", 0)))
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["seldon-cli", *arguments])
@@ -53,6 +56,7 @@ def seldon(tmp_path, monkeypatch, capsys):
         return ended.value.code, captured.out, captured.err
 
     yield run
+    front.stop(0)
     server.shutdown()
     thread.join()
     server.server_close()
@@ -105,6 +109,41 @@ def test_a_fresh_home_predicts_without_naming_a_key(seldon, file_of_variations):
     status, out, err = seldon("-q", "--debug", *api(*ROW))
     assert "GET http://127.0.0.1" in err
     assert "consumer_key" not in err
+
+
+def test_the_same_prediction_over_grpc(seldon, file_of_variations):
+    rpc = ("rpc", "--client-name", "test")
+    status, out, err = seldon("-q", *rpc, *ROW)
+    assert (status, out) == (2, "")
+    assert "no microservice yet" in err
+    seldon("predict_alg", "--client-name", "test", "--action", "create", "-f", file_of_variations)
+    for row in (ROW, ("--json", '{"data": [{"a": 1, "b": 2}, {"b": 2.5, "a": 3}]}')):
+        status, out, err = seldon("-q", *rpc, *row)
+        assert (status, err) == (0, "")
+        over_grpc, over_rest = json.loads(out), json.loads(seldon("-q", *api(*row))[1])
+        assert over_grpc["meta"].pop("puid") != over_rest["meta"].pop("puid")
+        assert over_grpc == over_rest
+    assert seldon(*rpc, *ROW)[1].startswith("response code OK\n{")
+    assert "Seldon/Predict 127.0.0.1:" in seldon("--debug", "-q", *rpc, *ROW)[2]
+    for message, said in (("nope", "--json is not JSON"), ("{}", '"data" is missing'), ('{"data": {"a": "x"}}', "'a'")):
+        status, out, err = seldon("-q", *rpc, "--json", message)
+        assert (status, out, len(err.splitlines())) == (2, "", 1)
+        assert said in err
+    nobody = seldon(*rpc, *ROW, "--rpc-server", "127.0.0.1:1")
+    assert nobody[0] == 2
+    assert "no proxy answers over gRPC at 127.0.0.1:1; INLIER_PROXY_GRPC_PORT" in nobody[2]
+    assert "no key of scope 'all'" in seldon("rpc", "--client-name", "nobody", *ROW)[2]
+
+
+def test_an_empty_file_takes_no_variations_away(seldon, file_of_variations, tmp_path):
+    seldon("predict_alg", "--client-name", "test", "--action", "create", "-f", file_of_variations)
+    (tmp_path / "empty.json").write_text('{"variations": []}')
+    empty = str(tmp_path / "empty.json")
+    status, _, err = seldon("predict_alg", "--client-name", "test", "--action", "create", "-f", empty)
+    assert status == 2
+    assert '"variations" is empty' in err
+    shown = json.loads(seldon("-q", "predict_alg", "--client-name", "test", "--action", "show")[1])
+    assert len(shown["variations"]) == 1
 
 
 def test_errors_go_to_standard_error(seldon, file_of_variations):

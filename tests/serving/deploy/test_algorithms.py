@@ -68,6 +68,7 @@ def changed(**changes):
         ("[]", "the file is not"),
         ("{}", "the file is not"),
         ('{"variations": 1}', "should be a list"),
+        ('{"variations": []}', '"variations" is empty; --action delete takes all'),
         ('{"variations": [1]}', "variation 1"),
         (changed(config={}), "variation 1"),
         (changed(config={"algorithms": []}), "variation 1"),
