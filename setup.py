@@ -90,6 +90,7 @@ setup(
         "pandas>=2.1",
         "scikit-learn>=1.6",
         "scipy>=1.11",
+        "threadpoolctl>=3.1",
         "tqdm>=4.66",
     ],
     extras_require=EXTRAS,

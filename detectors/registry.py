@@ -10,8 +10,9 @@ from detectors.iqr import IQR
 from detectors.persist import Persist
 from detectors.poly import POLY
 from detectors.quantile import Quantile
+from detectors.sub_pca import SubPCA
 
-_DETECTORS: tuple[type[Detector], ...] = (INNE, DBSCAN, IQR, Quantile, Persist, POLY)
+_DETECTORS: tuple[type[Detector], ...] = (INNE, DBSCAN, IQR, Quantile, Persist, POLY, SubPCA)
 
 DETECTORS: dict[str, type[Detector]] = {detector.__name__.lower(): detector for detector in _DETECTORS}
 """Classes by their name in lower case."""
@@ -23,7 +24,7 @@ def find(name: str) -> type[Detector]:
     Parameters
     ----------
     name : str
-        In any case, with or without hyphens and underscores: ``"iNNE"``, ``"inne"``, ``"i_nne"``.
+        In any case, with or without hyphens and underscores: ``"iNNE"``, ``"inne"``, ``"i-nne"``.
 
     Returns
     -------

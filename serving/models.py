@@ -48,8 +48,14 @@ class POLY(SeriesModel):
     detector = "poly"
 
 
+class SubPCA(SeriesModel):
+    """Windows that principal directions do not account for."""
+
+    detector = "subpca"
+
+
 MODELS: Final[dict[str, type[DetectorModel]]] = {
-    served.detector: served for served in (INNE, DBSCAN, IQR, Quantile, Persist, POLY)
+    served.detector: served for served in (INNE, DBSCAN, IQR, Quantile, Persist, POLY, SubPCA)
 }
 """Classes by the registry's name of their detector."""
 

@@ -249,6 +249,12 @@ class _POLY(_Windows):
         ]
 
 
+class _SubPCA(_Windows):
+    def trials(self, n_rows: int) -> Sequence[Mapping[str, Any]]:
+        windows = ("auto", *(rows for rows in SHAPES if rows <= n_rows))
+        return [{"window": window, "n_components": count} for window in windows for count in (1, 3, 10)]
+
+
 def _multiples(beyond: FloatArray, spread: float) -> FloatArray:
     """How many times a spread; without spread everything beyond is infinitely far."""
     if spread > 0.0:
@@ -263,6 +269,7 @@ _FAMILIES: dict[str, type[Family]] = {
     "quantile": _Quantile,
     "persist": _Persist,
     "poly": _POLY,
+    "subpca": _SubPCA,
 }
 
 

@@ -26,6 +26,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
     "quantile": ({"low": 0.1, "high": 0.9},),
     "persist": ({"c": 0.3},),
     "poly": tuple({"window": 4, "span": 2, "c": 0.3, "align": align} for align in ("center", "end")),
+    "subpca": tuple({"window": 4, "n_components": 2, "c": 0.3, "align": align} for align in ("center", "end")),
 }
 
 

@@ -131,10 +131,10 @@ class TestTrain:
         assert b"What drives the anomalies" in page
         assert read(job.storage, result.predictions_charts_image).startswith(b"\x89PNG")
 
-    @pytest.mark.parametrize("detector", ["inne", "dbscan", "iqr", "quantile", "persist", "poly"])
+    @pytest.mark.parametrize("detector", ["inne", "dbscan", "iqr", "quantile", "persist", "poly", "subpca"])
     def test_every_detector_with_labels(self, quick: Job, detector: str) -> None:
         pytest.importorskip("plotly")
-        univariate = detector in ("iqr", "quantile", "persist", "poly")
+        univariate = detector in ("iqr", "quantile", "persist", "poly", "subpca")
         files = (SERIES, "testprojectid2/testfileid1/truth") if univariate else (FEATURES, LABELS)
         outcome = train(TrainRequest(detector, *files, save_charts=True), quick)
         outcome.publish()
@@ -229,7 +229,7 @@ class TestInfer:
         request = InferRequest("multivariate", FEATURES, model_path=trained.removesuffix(".pkl"))
         infer(request, later).discard()
 
-    @pytest.mark.parametrize("method", ["iqr", "quantile", "persist", "poly"])
+    @pytest.mark.parametrize("method", ["iqr", "quantile", "persist", "poly", "subpca"])
     def test_a_series_by_its_own_statistics(self, quick: Job, method: str) -> None:
         outcome = infer(InferRequest("univariate", SERIES, method=method), quick)
         outcome.publish()
@@ -239,7 +239,7 @@ class TestInfer:
         predictions = table(quick.storage, result.predictions_label_file)
         assert len(predictions) == 400
         assert predictions.label.sum() == result.n_anomalies
-        assert result.n_anomalies > 0 or method == "poly"  # which looks for shapes, not for single values
+        assert result.n_anomalies > 0 or method in ("poly", "subpca")  # they look for shapes, not for single values
 
     def test_charts_of_a_series(self, quick: Job) -> None:
         pytest.importorskip("plotly")

@@ -75,7 +75,7 @@ def test_no_grid_finds_a_better_dbscan():
             assert f1_score(labels, peer.labels_ == -1, zero_division=0.0) <= best.f1 + 1e-12
 
 
-DETECTORS = ["inne", "dbscan", "iqr", "quantile", "persist", "poly"]
+DETECTORS = ["inne", "dbscan", "iqr", "quantile", "persist", "poly", "subpca"]
 
 
 def labelled(name):
