@@ -19,8 +19,18 @@ pytestmark = pytest.mark.slow
 
 
 def checked(path: Path) -> dict[str, Any]:
-    checkov = environment("checkov", LOCK).with_name("checkov")
-    command = [checkov, "--framework", "kubernetes", "--file", path, "--output", "json", "--compact", "--skip-download"]
+    checkov = [environment("checkov", LOCK), "-m", "checkov.main"]
+    command = [
+        *checkov,
+        "--framework",
+        "kubernetes",
+        "--file",
+        path,
+        "--output",
+        "json",
+        "--compact",
+        "--skip-download",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -45,8 +45,9 @@ def test_what_is_needed(overlay: str) -> None:
         assert reaches(overlay, source, DNS, 53, "UDP")
     assert reaches(overlay, proxy, microservice, 9000)
     assert reaches(overlay, proxy, microservice, 5000)
-    assert reaches(overlay, CLIENT, proxy, 8000)
-    assert reaches(overlay, DEPLOYER, proxy, 8000)
+    for source in (CLIENT, DEPLOYER):
+        assert reaches(overlay, source, proxy, 8000)
+        assert reaches(overlay, source, proxy, 5000)
     assert reaches(overlay, microservice, proxy, 8000), "model files"
     assert reaches(overlay, DEPLOYER, PUBLIC, 443)
 
@@ -64,6 +65,7 @@ def test_nothing_else(overlay: str) -> None:
         assert not reaches(overlay, source, METADATA, 443)
         assert not reaches(overlay, source, PUBLIC, 80)
     assert not reaches(overlay, worker, part(overlay, "reaper"), 8000)
+    assert not reaches(overlay, microservice, proxy, 5000)
 
 
 @pytest.mark.parametrize("component", ["proxy", "worker", "reaper"])
@@ -89,6 +91,8 @@ def test_production_parts_reach_their_servers(component: str) -> None:
 def test_production_is_reached_by_ingress_and_monitoring() -> None:
     proxy, microservice = part("production", "proxy"), part("production", "microservice")
     assert reaches("production", INGRESS, proxy, 8000)
+    assert reaches("production", INGRESS, proxy, 5000)
+    assert not reaches("production", MONITORING, proxy, 5000)
     assert reaches("production", MONITORING, proxy, 8000)
     assert reaches("production", MONITORING, microservice, 9000)
     assert not reaches("production", INGRESS, microservice, 9000)

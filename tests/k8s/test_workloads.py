@@ -4,6 +4,9 @@ import re
 
 import pytest
 
+from serving.cli.seldon import RPC_PORT
+from serving.deploy import manifest
+from serving.settings import DeploySettings
 from tests.k8s.manifests import (
     NAMESPACE,
     ROOT,
@@ -141,8 +144,12 @@ def test_every_other_part_of_a_set_has_its_service(overlay: str) -> None:
 
 
 def test_the_proxy_is_where_everybody_looks_for_it() -> None:
-    (port,) = find("local", "Service", "inlier-proxy")["spec"]["ports"]
-    assert (port["port"], NAMESPACE) == (8000, "inlier")
+    ports = find("local", "Service", "inlier-proxy")["spec"]["ports"]
+    assert {port["name"]: port["port"] for port in ports} == {"http": manifest.PROXY_PORT, "grpc": RPC_PORT}
+    assert DeploySettings().namespace == NAMESPACE
+    (container,) = pod(find("local", "Deployment", manifest.PROXY))["containers"]
+    listened = {port["name"]: str(port["containerPort"]) for port in container["ports"]}
+    assert listened == {"http": container["args"][-1], "grpc": settings("local")["INLIER_PROXY_GRPC_PORT"]}
 
 
 @pytest.mark.parametrize("overlay", ["local", "production"])
