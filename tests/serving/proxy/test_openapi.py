@@ -17,7 +17,16 @@ from training.artifacts import dump_model
 from training.model import Model
 from training.storage import Storage
 
+PAGES = ("/", "/docs", "/openapi.json")
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
+
+
+# A schema cannot say that ratios add up to 1: what keeps to it may be a 400 nevertheless.
+CONFIGURATION = """
+[[operations]]
+include-name = "PUT /clients/{name}/variations"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "404", "409", "5xx"]
+"""
 
 
 class Quiet(WSGIRequestHandler):
@@ -47,6 +56,7 @@ def served(app: Flask, storage: Storage, inne: Model) -> Iterator[str]:
 
 def fuzz(url: str, folder: Path, examples: int) -> subprocess.CompletedProcess[str]:
     """Every check that schemathesis has, over generated requests that keep to the document and that break it."""
+    (folder / "schemathesis.toml").write_text(CONFIGURATION)
     command = [SCHEMATHESIS, "run", f"{url}/openapi.json", "--seed", "1", "--no-color", "--max-examples", str(examples)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
@@ -62,12 +72,12 @@ def test_what_is_answered_is_documented_at_length(served: str, tmp_path: Path) -
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr
 
 
-def test_every_route_of_tasks_models_and_files_is_documented(app: Flask) -> None:
+def test_every_route_is_documented(app: Flask) -> None:
     documented = {(operation.method.upper(), operation.path) for operation in operations()}
     served = set()
     for rule in app.url_map.iter_rules():
-        if rule.rule.startswith(("/anomaly_detection", "/files")):
-            path = re.sub(r"<(?:path:)?(\w+)>", r"{\1}", rule.rule)
+        if rule.rule not in PAGES:
+            path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
             served |= {(method, path) for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
     assert served == documented
 
