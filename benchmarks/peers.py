@@ -37,6 +37,7 @@ def interpreter(name: str) -> Path:
             "install",
             "--quiet",
             "--disable-pip-version-check",
+            "--no-deps",  # a lock has them all, or leaves out on purpose what is not needed
             "--require-hashes",
             "-r",
             lock,

@@ -19,8 +19,12 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "parameters": dict,
     "metrics": dict,
     "versions": dict,
+    "chosen_because": (str, type(None)),
 }
 """What is known of a model besides its detector, and what each fact is."""
+
+_SINCE_THEN: dict[str, Any] = {"chosen_because": None}
+"""What files written before it was known of are taken to say."""
 
 
 def current_versions() -> dict[str, str]:
@@ -59,6 +63,8 @@ def parse(text: str, n_features: int) -> dict[str, Any]:
         facts = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise InvalidState(f"its facts are not JSON: {error}") from error
+    if isinstance(facts, dict):
+        facts = _SINCE_THEN | facts
     if not isinstance(facts, dict) or facts.keys() != TYPES.keys():
         raise InvalidState("its facts are not those of a model")
     for name, types in TYPES.items():

@@ -68,6 +68,8 @@ class Model:
         What the time column was called, if there was one.
     time_unit : str or None
         ``"iso"``, or what its numbers counted since 1970: ``"s"``, ``"ms"``, ``"us"``, ``"ns"``.
+    chosen_because : str or None
+        Why this detector, where it was not asked for by name.
     """
 
     detector: Detector
@@ -84,6 +86,7 @@ class Model:
     versions: dict[str, str] = field(default_factory=facts.current_versions)
     time_name: str | None = None
     time_unit: str | None = None
+    chosen_because: str | None = None
 
     @property
     def title(self) -> str:

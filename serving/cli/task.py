@@ -97,7 +97,7 @@ def valid(model: str, features: str, labels: str, charts: bool, request_id: str 
 @submit.command()
 @click.option("--features", required=True, help="Path of the feature file in the storage.")
 @click.option("--model", help="Path of the model in the storage.")
-@click.option("--method", help="For a series without a model: iqr, quantile or persist.")
+@click.option("--method", help="For a series without a model: auto, or a detector of series.")
 @click.option("--univariate", is_flag=True, help="The model is one of series.")
 @click.option("--param", "given", type=Parameter(), multiple=True, help="A parameter of the method.")
 @_common

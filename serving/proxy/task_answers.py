@@ -55,6 +55,7 @@ class TaskAnswer(Accepted):
         default=None, description="Path of the charts, where they were asked for."
     )
     parameters: dict[str, Any] | None = Field(description="The detector's parameters in force.")
+    chosen_because: str | None = Field(default=None, description="Why this detector, if it was left to the data.")
     progress: Progress
     attempt: int = Field(ge=0, description="How often it was begun.")
     created_at: datetime

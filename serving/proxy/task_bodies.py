@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from detectors.registry import DETECTORS
+
 # plain names, separated by /: what training.storage.check_key takes, but for lengths in bytes
 _NAME = r"[^./\\\u0000-\u001f\u007f-\u009f\u2028\u2029][^/\\\u0000-\u001f\u007f-\u009f\u2028\u2029]{0,48}"
 PATH_PATTERN = rf"^{_NAME}(/{_NAME}){{0,3}}$"
@@ -28,6 +30,7 @@ RequestId = Annotated[
 ]
 MAX_PATH = 800
 Path = Annotated[str, Field(max_length=MAX_PATH)]
+SERIES_METHODS = ", ".join(name for name, made_of in DETECTORS.items() if made_of.kind == "univariate") + " or auto"
 
 
 class TaskBody(BaseModel):
@@ -173,7 +176,10 @@ class InferBody(TaskBody):
 
     detection_type: Literal["univariate", "multivariate"] = Field(examples=["multivariate"])
     method_name: str | None = Field(
-        default=None, max_length=80, description="iqr, quantile or persist; required if univariate."
+        default=None,
+        max_length=80,
+        description=f"{SERIES_METHODS}, in any case; required if univariate. "
+        "auto chooses by the series itself and says why in chosen_because.",
     )
     model_path: Path | None = Field(
         default=None,
@@ -207,7 +213,7 @@ class InferBody(TaskBody):
             if self.method_name is not None:
                 raise ValueError("method_name is for detection_type univariate; a multivariate model has its own")
         elif self.method_name is None and self.model_path is None:
-            raise ValueError("method_name is required if detection_type is univariate: iqr, quantile or persist")
+            raise ValueError(f"method_name is required if detection_type is univariate: {SERIES_METHODS}")
         return self
 
 

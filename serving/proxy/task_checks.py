@@ -8,9 +8,10 @@ from detectors import registry
 from detectors.base import Detector
 from detectors.errors import UnknownDetector
 from serving.errors import NotFound, RequestError, UpstreamDown
-from serving.proxy.task_bodies import InferBody, TaskBody, TrainBody, ValidBody
+from serving.proxy.task_bodies import SERIES_METHODS, InferBody, TaskBody, TrainBody, ValidBody
 from training.artifacts import check_model
 from training.errors import FileMissing, InvalidPath, ModelFileError, StorageUnavailable, TrainingError
+from training.series_choice import is_auto
 from training.storage import Storage
 from training.storage.keys import DATA_SUFFIXES
 from training.train import checked_parameters
@@ -47,10 +48,13 @@ def check(body: TaskBody, storage: Storage, max_depth: int) -> None:
 
 
 def _check_infer(body: InferBody, storage: Storage) -> None:
-    method = None if body.method_name is None else _detector("method_name", body.method_name)
+    chosen = body.method_name is not None and is_auto(body.method_name)
+    method = None if body.method_name is None or chosen else _detector("method_name", body.method_name)
     if method is not None and method.kind != "univariate":
-        raise RequestError(f"method_name: {method.title} is not a method for a single series; {_of_series()} are")
+        raise RequestError(f"method_name: {method.title} is not a method for a single series; it is {SERIES_METHODS}")
     if body.model_path is None:
+        if chosen:
+            _refuse_parameters(body, "auto chooses the method, which has its defaults")
         _check_parameters(method, body.parameters)
         return
     _refuse_parameters(body, "a trained model has its parameters")
@@ -61,11 +65,6 @@ def _check_infer(body: InferBody, storage: Storage) -> None:
         )
     if method not in (None, detector):
         raise RequestError(f"method_name: the model is one of {detector.title}, not of {method.title}")
-
-
-def _of_series() -> str:
-    names = [name for name, detector in registry.DETECTORS.items() if detector.kind == "univariate"]
-    return ", ".join(names)
 
 
 def _depth(value: Any) -> int:

@@ -241,6 +241,18 @@ class TestInfer:
         assert predictions.label.sum() == result.n_anomalies
         assert result.n_anomalies > 0 or method in ("poly", "subpca")  # they look for shapes, not for single values
 
+    def test_auto_chooses_and_says_why(self, quick: Job) -> None:
+        outcome = infer(InferRequest("univariate", SERIES, method="Auto"), quick)
+        assert outcome.result.detector == "persist"  # the series has spikes
+        assert "single values leap away" in outcome.result.as_dict()["chosen_because"]
+        assert outcome.result.predictions_label_file.endswith("_persist_predictions.csv")
+        with pytest.raises(WrongKind, match="auto is for univariate"):
+            infer(InferRequest("multivariate", SERIES, method="auto"), quick)
+
+    def test_what_was_asked_for_by_name_was_not_chosen(self, quick: Job) -> None:
+        outcome = infer(InferRequest("univariate", SERIES, method="iqr"), quick)
+        assert "chosen_because" not in outcome.result.as_dict()
+
     def test_charts_of_a_series(self, quick: Job) -> None:
         pytest.importorskip("plotly")
         outcome = infer(InferRequest("univariate", SERIES, method="quantile", save_charts=True), quick)

@@ -73,6 +73,15 @@ def test_what_is_known_of_it_is_json(model: Model) -> None:
     assert set(known["versions"]) == {"python", "inlier", "numpy", "scikit-learn", "scipy", "numba"}
 
 
+def test_a_file_from_before_auto_is_read(model: Model) -> None:
+    encoded = model.__getstate__()
+    known = json.loads(encoded["facts"])
+    del known["chosen_because"]
+    twin = object.__new__(Model)
+    twin.__setstate__({**encoded, "facts": json.dumps(known)})
+    assert twin.chosen_because is None
+
+
 def test_warming_up_changes_nothing(model: Model) -> None:
     before = model.detector.anomaly_score(ROWS)
     model.warm_up()

@@ -54,7 +54,8 @@ class InferRequest:
     feature_file : str
         A name in the storage.
     method : str or None
-        For series without a model: ``"iqr"``, ``"quantile"``, ``"persist"``; the file is judged by its own statistics.
+        For series without a model: a detector of series, or ``"auto"`` (`training.series_choice`); the file is judged
+        by its own statistics.
     model_path : str or None
         A trained model; it goes before a method.
     parameters : mapping
@@ -123,6 +124,8 @@ class Result:
         Its key in the registry.
     threshold : float
         A row is an anomaly iff its score is above.
+    chosen_because : str or None
+        Why this detector, if it was chosen for the data.
     n_rows, n_anomalies, n_without_verdict : int
         Rows, those flagged, and those of series that could not be judged.
     """
@@ -138,6 +141,7 @@ class Result:
     predictions_charts_file: str | None = None
     predictions_charts_image: str | None = None
     metrics: dict[str, Any] | None = None
+    chosen_because: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values, without what there is none of.

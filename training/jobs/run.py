@@ -17,6 +17,7 @@ from training.jobs.requests import InferRequest, Job, Outcome, Result, TrainRequ
 from training.metrics import evaluate
 from training.model import Model
 from training.predictions import Predictions, predict, write_csv
+from training.series_choice import choose, is_auto
 from training.train import train as train_model
 
 Labels = npt.NDArray[np.int64] | None
@@ -150,11 +151,18 @@ def _of_its_own(request: InferRequest, job: Job, features_key: str, steps: Steps
     if request.method is None:
         wanted = "method_name or model_path" if request.detection_type == "univariate" else "model_path"
         raise JobError(f"{request.detection_type} detection needs {wanted}")
-    detector = registry.find(request.method)
-    _check_kind(request, detector.title, detector.kind)
+    method = request.method
+    if not is_auto(method):
+        detector = registry.find(method)
+        _check_kind(request, detector.title, detector.kind)
     features = features_of(job, features_key, series=True, time="required")
-    progress = steps.between(0.1, 0.4)
-    return train_model(detector.__name__, features, None, request.parameters, job.seed, progress), features
+    why = None
+    if is_auto(method):
+        _check_kind(request, "auto", "univariate")
+        method, why = choose(features)
+    model = train_model(method, features, None, request.parameters, job.seed, steps.between(0.1, 0.4))
+    model.chosen_because = why
+    return model, features
 
 
 def _check_kind(request: InferRequest, title: str, kind: str) -> None:
@@ -195,6 +203,7 @@ def _write(
         predictions_label_file=file.key,
         parameters=model.parameters,
         detector=model.detector_name,
+        chosen_because=model.chosen_because,
         threshold=model.threshold,
         n_rows=len(features),
         n_anomalies=int(predictions.labels.sum()),
