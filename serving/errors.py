@@ -29,6 +29,7 @@
     ├── ComponentError                 a model class cannot be imported, built or served
     ├── SettingsError                  a setting of the environment has a wrong value
     ├── DeployError                    a microservice cannot be started, or did not become ready
+    │   └── ClusterError               a cluster cannot be reached, or refuses (carries its status)
     ├── CallError                      the proxy cannot be reached, or refused (carries its status)
     └── TaskFailed                     a task that was waited for failed or was revoked (carries status and code)
 """
@@ -207,6 +208,14 @@ class SettingsError(InlierError):
 
 class DeployError(InlierError):
     """A microservice cannot be started."""
+
+
+class ClusterError(DeployError):
+    """The cluster cannot be reached, or it refused."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class CallError(InlierError):

@@ -13,12 +13,12 @@ import orjson
 from serving.cli.running import run
 from serving.deploy.algorithms import from_algorithms, to_algorithms
 from serving.deploy.calls import Proxy, error_message
-from serving.deploy.credentials import Credentials, Pair, section
+from serving.deploy.credentials import Keys, Pair
 from serving.deploy.home import Home
+from serving.deploy.places import DEFAULT_SERVER, find_proxy
 from serving.errors import CallError
-from serving.settings import HomeSettings, ProxySettings
+from serving.settings import DeploySettings, HomeSettings, ProxySettings
 
-DEFAULT_SERVER = "http://127.0.0.1:8000"
 RECOMMENDATIONS = ("attr", "import", "rec_alg", "rec_exp", "db", "memcached", "model")
 JS_PREDICT = "/js/predict"
 PREDICT = "/predict"
@@ -31,7 +31,7 @@ class Context:
     """What all commands share."""
 
     proxy: Proxy
-    home: Home
+    keys: Keys
     quiet: bool
     debug: bool
 
@@ -44,10 +44,10 @@ class Context:
 
     def pair(self, client: str, scope: str) -> Pair:
         """Return the kept key of a client."""
-        pair = Credentials(self.home.credentials).get(section(self.proxy.server), client, scope)
+        pair = self.keys.get(client, scope)
         if pair is None:
             raise CallError(
-                f"no key of scope {scope!r} for client {client!r} is kept in {self.home.credentials}; "
+                f"no key of scope {scope!r} for client {client!r} is kept in {self.keys.place}; "
                 f"seldon-cli keys --action create --client-name {client} --scope {scope} makes one"
             )
         return pair
@@ -74,18 +74,29 @@ class _Group(click.Group):
 @click.version_option(version_of("inlier"), prog_name="seldon-cli", message="%(prog)s %(version)s (Inlier)")
 @click.option("--debug", is_flag=True, help="Say what is asked of the server.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the answer alone.")
-@click.option("--server", metavar="URL", help=f"The proxy.  [default: INLIER_SERVER, `inlier up`'s, {DEFAULT_SERVER}]")
+@click.option(
+    "--server",
+    metavar="URL",
+    help=f"The proxy.  [default: INLIER_SERVER, `inlier up`'s, the cluster's, {DEFAULT_SERVER}]",
+)
 @click.option("--home", type=click.Path(path_type=Path), help="The home of `inlier up`.  [default: ./.inlier]")
+@click.option("--namespace", metavar="NAME", help="Of the proxy on a cluster.  [default: inlier]")
+@click.option("--context", "context_name", metavar="NAME", help="Of the kubeconfig.  [default: its current one]")
 @click.pass_context
-def cli(ctx: click.Context, debug: bool, quiet: bool, server: str | None, home: Path | None) -> None:
+def cli(
+    ctx: click.Context,
+    debug: bool,
+    quiet: bool,
+    server: str | None,
+    home: Path | None,
+    namespace: str | None,
+    context_name: str | None,
+) -> None:
     """Ask for predictions, and manage clients, their keys and variations."""
-    settings = HomeSettings()
-    place = Home(home or settings.home)
-    address = server or settings.server
-    if not address:
-        running = place.running()
-        address = running.server if running else DEFAULT_SERVER
-    ctx.obj = Context(Proxy(address), place, quiet, debug)
+    place = Home(home or HomeSettings().home)
+    settings = DeploySettings() if namespace is None else DeploySettings(namespace=namespace)
+    proxy, keys = ctx.with_resource(find_proxy(server, place, context_name, settings))
+    ctx.obj = Context(proxy, keys, quiet, debug)
 
 
 @cli.command()
@@ -162,7 +173,7 @@ def client(context: Context, action: str, client_name: str | None) -> None:
             context.show(context.proxy.call("GET", context.proxy.client(name)))
         return
     context.proxy.call("DELETE", context.proxy.client(name))
-    Credentials(context.home.credentials).drop(section(context.proxy.server), name)
+    context.keys.drop(name)
     context.show(None, 204)
 
 
@@ -184,7 +195,7 @@ def keys(context: Context, action: str, client_name: str | None, scope: str | No
     if action == "create":
         made = context.proxy.call("POST", where, {"scope": scope or "js"})
         pair = {field: made[field] for field in ("consumer_key", "consumer_secret") if field in made}
-        Credentials(context.home.credentials).put(section(context.proxy.server), name, made["scope"], pair)
+        context.keys.put(name, made["scope"], pair)
         context.show(made, 201)
         return
     for key in context.proxy.call("GET", where)["keys"]:
@@ -239,6 +250,11 @@ def rpc(context: Context, client_name: str, message: str, rpc_server: str | None
 
 
 def _rpc_address(context: Context) -> str:
+    if context.proxy.forwarded:
+        raise CallError(
+            "the cluster's gRPC port is not forwarded by itself: "
+            f"kubectl port-forward service/inlier-proxy {RPC_PORT}, and say --rpc-server localhost:{RPC_PORT}"
+        )
     host = urlsplit(context.proxy.server).hostname or ""
     port = ProxySettings().grpc_port or RPC_PORT
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import orjson
 import urllib3
 
-from serving.errors import CallError
+from serving.errors import CallError, ClusterError
 
 TIMEOUT = urllib3.Timeout(connect=5.0, read=30.0)
 
@@ -31,6 +31,7 @@ class Proxy:
             raise CallError(f"{server!r} is no address of a proxy; it should be like http://127.0.0.1:8000")
         self._api_key = api_key or os.environ.get("INLIER_API_KEY")
         self._pool = pool or urllib3.PoolManager()
+        self.forwarded = pool is not None
 
     def send(
         self,
@@ -54,9 +55,12 @@ class Proxy:
                 method, url, body=body, headers=headers, redirect=False, retries=False, timeout=TIMEOUT
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            hint = "; `inlier up` starts one" if isinstance(error, urllib3.exceptions.NewConnectionError) else ""
-            raise CallError(f"no proxy answers at {self.server}{hint}") from error
+            raise CallError(f"no proxy answers at {self.server}{_hint(error)}") from error
         return response.status, response.data
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.clear()
 
     def expect(self, status: int, body: bytes) -> None:
         """Raise a CallError, with the message of the proxy, unless an answer is a good one."""
@@ -78,6 +82,13 @@ class Proxy:
     def client(self, name: str, *parts: str) -> str:
         """Return the path of a client, or of something of its."""
         return "/".join(["/clients", quote(name, safe=""), *parts])
+
+
+def _hint(error: Exception) -> str:
+    """Say what may be wrong: nothing listens there, or the cluster does not forward a port to it."""
+    if isinstance(error.__cause__, ClusterError):
+        return f": {error.__cause__}"
+    return "; `inlier up` starts one" if isinstance(error, urllib3.exceptions.NewConnectionError) else ""
 
 
 def error_message(status: int, body: bytes) -> str:

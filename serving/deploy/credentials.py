@@ -1,4 +1,4 @@
-"""The keys that the commands use: made or given once, kept in a file that only its owner can read.
+"""The keys that the commands use: made or given once, kept in a file that only its owner can read, or in a Secret.
 
 ``{"local": {"test": {"js": {"consumer_key": ...}, "all": {"consumer_key": ..., "consumer_secret": ...}}}}``: by server,
 client and scope; ``local`` is the home's own proxy, at whatever port.
@@ -6,6 +6,7 @@ client and scope; ``local`` is the home's own proxy, at whatever port.
 
 import json
 from pathlib import Path
+from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
@@ -25,21 +26,42 @@ def section(server: str) -> str:
     return LOCAL if urlsplit(server).hostname in LOOPBACK else server.rstrip("/")
 
 
-class Credentials:
-    """The file; it is read at once and written with every change."""
+class Keys(Protocol):
+    """Where the keys for one server are kept."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    place: str
+
+    def get(self, client: str, scope: str) -> Pair | None:
+        """Return a client's key of a scope."""
+
+    def put(self, client: str, scope: str, pair: Pair) -> None:
+        """Keep a key."""
+
+    def drop(self, client: str) -> None:
+        """Forget a client's keys."""
+
+
+class Held:
+    """Keys in memory."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, dict[str, dict[str, Pair]]] = {}
+
+    @classmethod
+    def parse(cls, text: bytes, where: str) -> Self:
+        """Read what ``text`` wrote, or raise a DeployError that says what is wrong with it."""
+        held = cls()
         try:
-            self._held = _FORMAT.validate_json(path.read_bytes())
-        except FileNotFoundError:
-            self._held = {}
-        except OSError as error:
-            raise DeployError(f"cannot read {path}: {error.strerror}") from error
+            held._held = _FORMAT.validate_json(text)
         except ValidationError as error:
             problem = error.errors()[0]
-            where = ".".join(str(part) for part in problem["loc"])
-            raise DeployError(f"cannot read {path}: {where}: {problem['msg']}; without it, new keys are made") from None
+            path = ".".join(str(part) for part in problem["loc"])
+            raise DeployError(f"cannot read {where}: {path}: {problem['msg']}; without it, new keys are made") from None
+        return held
+
+    def text(self) -> str:
+        """Return them as JSON."""
+        return json.dumps(self._held, indent=2) + "\n"
 
     def get(self, where: str, client: str, scope: str) -> Pair | None:
         """Return a client's key of a scope."""
@@ -48,15 +70,63 @@ class Credentials:
     def put(self, where: str, client: str, scope: str, pair: Pair) -> None:
         """Keep a key."""
         self._held.setdefault(where, {}).setdefault(client, {})[scope] = pair
+
+    def drop(self, where: str, client: str) -> None:
+        """Forget a client's keys."""
+        self._held.get(where, {}).pop(client, None)
+
+
+class Credentials:
+    """The file; it is read at once and written with every change."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._held = Held.parse(path.read_bytes(), str(path))
+        except FileNotFoundError:
+            self._held = Held()
+        except OSError as error:
+            raise DeployError(f"cannot read {path}: {error.strerror}") from error
+
+    def get(self, where: str, client: str, scope: str) -> Pair | None:
+        """Return a client's key of a scope."""
+        return self._held.get(where, client, scope)
+
+    def put(self, where: str, client: str, scope: str, pair: Pair) -> None:
+        """Keep a key."""
+        self._held.put(where, client, scope, pair)
         self._write()
 
     def drop(self, where: str, client: str) -> None:
         """Forget a client's keys."""
-        if self._held.get(where, {}).pop(client, None) is not None:
+        before = self._held.text()
+        self._held.drop(where, client)
+        if self._held.text() != before:
             self._write()
 
     def _write(self) -> None:
         try:
-            write_text(self._path, json.dumps(self._held, indent=2) + "\n")
+            write_text(self._path, self._held.text())
         except OSError as error:
             raise DeployError(f"cannot write {self._path}: {error.strerror}") from error
+
+
+class FileKeys:
+    """The keys for one server, in the file."""
+
+    def __init__(self, path: Path, server: str) -> None:
+        self.place = str(path)
+        self._path = path
+        self._where = section(server)
+
+    def get(self, client: str, scope: str) -> Pair | None:
+        """Return a client's key of a scope."""
+        return Credentials(self._path).get(self._where, client, scope)
+
+    def put(self, client: str, scope: str, pair: Pair) -> None:
+        """Keep a key."""
+        Credentials(self._path).put(self._where, client, scope, pair)
+
+    def drop(self, client: str) -> None:
+        """Forget a client's keys."""
+        Credentials(self._path).drop(self._where, client)

@@ -95,7 +95,7 @@ def render(form: Format, service: Service, settings: DeploySettings, replicas: i
     spec = _seldon(service, pod, replicas) if form == "seldondeployment" else _kserve(service, pod, replicas)
     metadata = deployment["metadata"]
     if form == "inferenceservice":
-        metadata["annotations"] = {"serving.kserve.io/deploymentMode": "RawDeployment"}
+        metadata["annotations"] |= {"serving.kserve.io/deploymentMode": "RawDeployment"}
     facts = FORMATS[form]
     described = {"apiVersion": facts.api_version, "kind": facts.kind, "metadata": metadata, "spec": spec}
     return {"apiVersion": "v1", "kind": "List", "items": [described]}

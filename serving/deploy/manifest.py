@@ -33,6 +33,10 @@ PROXY_PORT = 8000
 READER = "inlier-reader"
 """The Secret with the API key that model files are fetched with, under ``api-key``."""
 API_KEY = "api-key"
+LABELS = {"app.kubernetes.io/managed-by": "inlier", "app.kubernetes.io/component": "microservice"}
+"""What every object of ours has; what has not is somebody else's."""
+ASKED = "inlier/from"
+"""The annotation that says which image or model file was asked for."""
 MODELS = "/mnt/models"
 MODEL_PATH = f"{MODELS}/model.pkl"
 HTTP_PORT, GRPC_PORT = 9000, 5000
@@ -45,6 +49,7 @@ def render(service: Service, settings: DeploySettings, replicas: int = 1) -> Man
         "${name}": service.name,
         "${namespace}": settings.namespace,
         "${image}": service.image,
+        "${asked}": service.asked,
         "${replicas}": replicas,
         "${ready_seconds}": math.ceil(settings.ready_seconds),
     }

@@ -1,24 +1,64 @@
 """Which runtime, and which proxy: as it was said, or what can be found."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Literal
 
+from serving.deploy import cluster as clusters
 from serving.deploy.calls import Proxy
+from serving.deploy.cluster import Cluster
+from serving.deploy.credentials import FileKeys, Keys
 from serving.deploy.formats import Format
 from serving.deploy.home import Home
 from serving.deploy.process import ProcessRuntime
 from serving.deploy.runtime import Runtime, Say
+from serving.errors import ClusterError, DeployError
 from serving.settings import DeploySettings, HomeSettings
 
-RUNTIMES = ("process",)
-Name = Literal["auto", "process"]
+DEFAULT_SERVER = "http://127.0.0.1:8000"
+RUNTIMES = ("process", "kubernetes")
+Name = Literal["auto", "process", "kubernetes"]
 
 
 def named_proxy(server: str | None) -> Proxy | None:
     """Return the proxy that was named, by option or setting."""
     named = server or HomeSettings().server
     return Proxy(named) if named else None
+
+
+@contextmanager
+def find_proxy(
+    server: str | None, home: Home, context: str | None, settings: DeploySettings
+) -> Iterator[tuple[Proxy, Keys]]:
+    """Give a proxy and where the keys for it are kept: the one that was named, the home's, or the cluster's.
+
+    Raises
+    ------
+    DeployError
+        When there is a kubeconfig, and no proxy on its cluster.
+    """
+    named = named_proxy(server)
+    running = home.running()
+    if named is None and context is None and running is not None:
+        named = Proxy(running.server)
+    if named is None and (context is not None or _may_be_a_cluster()):
+        with closing(clusters.connect(context, settings.namespace)) as cluster:
+            proxy, keys = _of_cluster(cluster)
+            with closing(proxy):
+                yield proxy, keys
+        return
+    with closing(named or Proxy(DEFAULT_SERVER)) as proxy:
+        yield proxy, FileKeys(home.credentials, proxy.server)
+
+
+def _may_be_a_cluster() -> bool:
+    return clusters.kubeconfig() is not None or clusters.runs_inside()
+
+
+def _of_cluster(cluster: Cluster) -> tuple[Proxy, Keys]:
+    from serving.deploy.cluster_proxy import SecretKeys, proxy_of
+
+    return proxy_of(cluster), SecretKeys(cluster)
 
 
 @contextmanager
@@ -39,8 +79,33 @@ def find(
     DeployError
         When there is none.
     """
-    del form, context
-    process = ProcessRuntime(home, settings, say)
-    if runtime == "auto":
-        say(f"runtime: process, because `inlier up` runs in {home.path}")
-    yield process, named_proxy(server) or Proxy(process.server)
+    with ExitStack() as stack:
+        cluster: Cluster | None = None
+        if runtime == "auto":
+            runtime, why, cluster = _auto(home, context, settings)
+            say(f"runtime: {runtime}, because {why}")
+        proxy = named_proxy(server)
+        if runtime == "process":
+            process = ProcessRuntime(home, settings, say)
+            yield process, stack.enter_context(closing(proxy or Proxy(process.server)))
+            return
+        from serving.deploy.kubernetes import KubernetesRuntime
+
+        cluster = stack.enter_context(closing(cluster or clusters.connect(context, settings.namespace)))
+        proxy = stack.enter_context(closing(proxy or _of_cluster(cluster)[0]))
+        yield KubernetesRuntime(cluster, form, settings, say), proxy
+
+
+def _auto(home: Home, context: str | None, settings: DeploySettings) -> tuple[Name, str, Cluster | None]:
+    """Return a runtime that is there, and why it is this one."""
+    if context is None and home.running() is not None:
+        return "process", f"`inlier up` runs in {home.path}", None
+    try:
+        cluster = clusters.connect(context, settings.namespace)
+    except ClusterError as error:
+        if context is not None:
+            raise
+        no_cluster = str(error)
+    else:
+        return "kubernetes", f"{cluster.place.title} answers at {cluster.configuration.host}", cluster
+    raise DeployError(f"nothing to run microservices on: nothing runs in {home.path} (`inlier up` does), {no_cluster}")

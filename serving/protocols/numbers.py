@@ -10,7 +10,6 @@ from serving.errors import BadData
 
 NUMERIC: Final = "fiub"
 """Kinds of numpy's dtypes that are numbers; a truth value is 0 or 1."""
-_FLOAT64: Final = np.dtype(np.float64)
 _KINDS: dict[type, str] = {dict: "an object", list: "a list", str: "text", bytes: "bytes"}
 
 
@@ -19,8 +18,8 @@ def array(values: Any) -> npt.NDArray[Any]:
 
     Parameters
     ----------
-    values : list or ndarray
-        As it came from JSON; an array stays as it is.
+    values : list
+        As it came from JSON.
 
     Returns
     -------
@@ -38,8 +37,6 @@ def array(values: Any) -> npt.NDArray[Any]:
     array([[1. , 2.5],
            [3. , 4. ]])
     """
-    if isinstance(values, np.ndarray):
-        return values
     if type(values) is not list:
         raise BadData(f"values should be a list, not {kind(values)}")
     try:
@@ -79,8 +76,6 @@ def matrix(values: npt.ArrayLike, names: Sequence[str] = (), *, missing: bool = 
     if not isinstance(values, np.ndarray | list):
         raise BadData(f"rows of numbers are needed, not {kind(values)}")
     found = values if isinstance(values, np.ndarray) else array(values)
-    if found.dtype is _FLOAT64 and found.ndim == 2 and found.size and found.flags.c_contiguous:
-        return found
     if not found.ndim:
         raise BadData(f"rows of numbers are needed, not {kind(found.item())}")
     if found.dtype.kind not in NUMERIC:

@@ -11,6 +11,8 @@ from serving.cli.start_microservice import main
 def start(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INLIER_HOME", "home")
+    monkeypatch.setenv("KUBECONFIG", "none")
+    monkeypatch.setenv("PATH", "")
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["start-microservice", *arguments])
@@ -38,8 +40,11 @@ def test_a_dry_run_prints_the_manifest(start):
 def test_where_nothing_runs(start):
     status, out, err = start(*SEEDS)
     assert (status, out) == (2, "")
-    assert "start it with `inlier up`" in err
+    assert "nothing to run microservices on: nothing runs in " in err
     assert len(err.splitlines()) == 1
+    status, _, err = start(*SEEDS, "--runtime", "process")
+    assert status == 2
+    assert "start it with `inlier up`" in err
 
 
 @pytest.mark.parametrize(

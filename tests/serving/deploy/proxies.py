@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 from typing import Any, Self
 
-from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from serving.deploy.calls import Proxy
 from serving.deploy.credentials import Credentials
@@ -14,6 +14,12 @@ from serving.proxy import access
 from serving.proxy.app import create_app
 from serving.proxy.database import Database, sqlite_url
 from serving.settings import GatewaySettings, HomeSettings, ProxySettings, StorageSettings
+
+
+class KeepAlive(WSGIRequestHandler):
+    """As gunicorn does."""
+
+    protocol_version = "HTTP/1.1"
 
 
 class RunningProxy:
@@ -38,7 +44,7 @@ class RunningProxy:
         return f"http://127.0.0.1:{self.port}"
 
     def open(self) -> None:
-        self._server = make_server("127.0.0.1", self.port, self._app, threaded=True)
+        self._server = make_server("127.0.0.1", self.port, self._app, threaded=True, request_handler=KeepAlive)
         self.port = self._server.port
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()

@@ -1,0 +1,114 @@
+"""A Lease of the cluster, which one start-microservice holds while the others wait.
+
+It is taken and renewed by compare-and-swap on its resource version. Whoever dies without a word loses it: another takes
+it over when it has not seen it renewed for its duration, by a clock of its own.
+"""
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from serving.deploy.cluster import Cluster, Object, now
+from serving.deploy.locks import WAITING
+from serving.deploy.runtime import Say
+from serving.errors import ClusterError
+
+API = "coordination.k8s.io/v1"
+NAME = "inlier-start-microservice"
+SECONDS = 15
+RENEW_SECONDS = 4.0
+POLL_SECONDS = 0.5
+CONFLICT = 409
+
+
+class Lease:
+    """The Lease, as one process would hold it."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._me = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._held: Object = {}
+        self._seen = ("", 0.0)
+        self._ended = threading.Event()
+        self._renewed_at = 0.0
+
+    def acquire(self, say: Say) -> None:
+        """Wait until it is ours."""
+        said = False
+        while not self._try():
+            if not said:
+                say(WAITING)
+                said = True
+            time.sleep(POLL_SECONDS)
+
+    def _try(self) -> bool:
+        found = self._cluster.get(API, "Lease", NAME)
+        try:
+            if found is None:
+                self._held = self._cluster.create(self._wanted({"name": NAME, "namespace": self._cluster.namespace}))
+            elif self._is_free(found):
+                self._held = self._cluster.replace(self._wanted(found["metadata"]))
+            else:
+                return False
+        except ClusterError as error:
+            if error.status == CONFLICT:  # another was faster
+                return False
+            raise
+        self._renewed_at = time.monotonic()
+        return True
+
+    def _is_free(self, found: Object) -> bool:
+        spec = found.get("spec") or {}
+        if not spec.get("holderIdentity"):
+            return True
+        version = found["metadata"]["resourceVersion"]
+        if version != self._seen[0]:
+            self._seen = version, time.monotonic()
+        return time.monotonic() - self._seen[1] > float(spec.get("leaseDurationSeconds") or SECONDS)
+
+    def _wanted(self, metadata: Object, *, holder: bool = True) -> Object:
+        spec: Object = {"leaseDurationSeconds": SECONDS, "renewTime": now()}
+        if holder:
+            spec |= {"holderIdentity": self._me, "acquireTime": now()}
+        kept = {name: metadata[name] for name in ("name", "namespace", "resourceVersion") if name in metadata}
+        return {"apiVersion": API, "kind": "Lease", "metadata": kept, "spec": spec}
+
+    def renew(self) -> None:
+        """Keep it until it is released; a renewal that fails is tried again while it is still ours."""
+        while not self._ended.wait(RENEW_SECONDS):
+            try:
+                self._held = self._cluster.replace(self._wanted(self._held["metadata"]))
+            except ClusterError as error:
+                if error.status == CONFLICT:
+                    return
+            else:
+                self._renewed_at = time.monotonic()
+
+    def check(self) -> None:
+        """Raise a ClusterError if another may hold it by now."""
+        if time.monotonic() - self._renewed_at > SECONDS:
+            raise ClusterError(f"the lease {NAME} was lost: the cluster was away for too long")
+
+    def release(self) -> None:
+        """Let the next one have it at once."""
+        self._ended.set()
+        with suppress(ClusterError):  # it ends by itself
+            self._cluster.replace(self._wanted(self._held["metadata"], holder=False))
+
+
+@contextmanager
+def held(cluster: Cluster, say: Say) -> Iterator[Lease]:
+    """Hold the Lease of the cluster's namespace."""
+    lease = Lease(cluster)
+    lease.acquire(say)
+    keeper = threading.Thread(target=lease.renew, daemon=True)
+    keeper.start()
+    try:
+        yield lease
+    finally:
+        lease.release()
+        keeper.join()

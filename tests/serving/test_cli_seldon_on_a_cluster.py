@@ -1,0 +1,91 @@
+"""seldon-cli that finds the proxy of a cluster, through a port that the API server forwards."""
+
+import base64
+import json
+
+import pytest
+
+from serving.cli.seldon import main
+from tests.serving.deploy.fake_cluster import FakeCluster
+from tests.serving.deploy.proxies import RunningProxy
+from tests.serving.deploy.test_kubernetes import with_proxy
+
+CREDENTIALS = ("v1", "secrets", "inlier-credentials")
+
+
+@pytest.fixture
+def seldon(tmp_path, monkeypatch, capsys):
+    with RunningProxy(tmp_path / "proxy") as proxy, FakeCluster() as cluster:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("INLIER_HOME", "home")
+        monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(tmp_path / "kubeconfig")))
+        with_proxy(cluster, proxy)
+        held = base64.b64encode((tmp_path / "proxy/credentials").read_bytes()).decode()
+        cluster.put(*CREDENTIALS, data={"credentials": held})
+
+        def run(*arguments):
+            monkeypatch.setattr("sys.argv", ["seldon-cli", *arguments])
+            with pytest.raises(SystemExit) as ended:
+                main()
+            captured = capsys.readouterr()
+            return ended.value.code, captured.out, captured.err
+
+        yield run, cluster
+        assert not (tmp_path / "home").exists()
+
+
+def test_keys_are_in_a_secret(seldon):
+    run, cluster = seldon
+    status, out, err = run("-q", "api", "--client-name", "test", "--endpoint", "/token")
+    assert status == 0, err
+    assert "access_token" in out
+    assert run("client", "--action", "setup", "--client-name", "shop")[0] == 0
+    made = json.loads(run("-q", "keys", "--action", "create", "--client-name", "shop")[1])
+    held = json.loads(base64.b64decode(cluster.get(*CREDENTIALS)["data"]["credentials"]))
+    assert held["local"]["shop"]["js"] == {"consumer_key": made["consumer_key"]}
+    assert set(held["local"]) == {"test", "shop"}
+    status, _, err = run("api", "--client-name", "shop", "--endpoint", "/js/predict", "--json", '{"data": {"a": 1}}')
+    assert status == 1
+    assert "no microservice yet" in err
+    assert run("client", "--action", "delete", "--client-name", "shop")[0] == 0
+    assert "shop" not in json.loads(base64.b64decode(cluster.get(*CREDENTIALS)["data"]["credentials"]))["local"]
+
+
+def test_a_secret_that_somebody_else_changes_meanwhile(seldon):
+    run, cluster = seldon
+    puts = []
+
+    def meddle(method, path):
+        if method == "PUT" and not puts:
+            puts.append(path)
+            cluster.put(*CREDENTIALS, data=cluster.get(*CREDENTIALS)["data"] | {"more": "YQ=="})
+
+    cluster.before_answer = meddle
+    assert run("keys", "--action", "create", "--client-name", "test")[0] == 0
+    assert set(cluster.get(*CREDENTIALS)["data"]) == {"credentials", "more"}
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "message"),
+    [
+        (("get", "secrets"), "you may not read the Secret inlier-admin of the namespace inlier; INLIER_API_KEY"),
+        (("get", "services"), "the cluster refuses: services is forbidden"),
+        (("get", "pods/portforward"), "cannot forward a port to the pod inlier-proxy-0: "),
+    ],
+)
+def test_no_permission(seldon, forbidden, message):
+    run, cluster = seldon
+    cluster.forbidden.add(forbidden)
+    status, out, err = run("client", "--action", "list")
+    assert (status, out) == (2, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_no_proxy_there(seldon):
+    run, cluster = seldon
+    del cluster.objects[("v1", "pods", "inlier-proxy-0")]
+    assert "no pod of the Service inlier-proxy" in run("client", "--action", "list")[2]
+    del cluster.objects[("v1", "services", "inlier-proxy")]
+    assert "there is no Service inlier-proxy in the namespace inlier" in run("client", "--action", "list")[2]
+    assert "nowhere" in run("--context", "nowhere", "client", "--action", "list")[2]
