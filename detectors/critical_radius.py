@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from detectors.kdtree import Tree, distances, k_nearest
 from detectors.kernels import kernel
-from detectors.thresholds import auto_threshold, contamination_threshold
+from detectors.thresholds import auto_threshold, contamination_threshold, one_dimension_threshold
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -84,7 +84,7 @@ def boundaries(radii: FloatArray) -> FloatArray:
     return proper
 
 
-def choose_radius(radii: FloatArray, contamination: float | str) -> float:
+def choose_radius(radii: FloatArray, contamination: float | str, rows: FloatArray) -> float:
     """A radius without labels.
 
     Parameters
@@ -93,6 +93,8 @@ def choose_radius(radii: FloatArray, contamination: float | str) -> float:
         Critical radii for one `min_samples`.
     contamination : float or "auto"
         The share of rows to leave as noise; "auto" leaves those whose critical radius is far above the others'.
+    rows : ndarray of shape (n, d), float64
+        The rows themselves; looked at where they have a single feature.
 
     Returns
     -------
@@ -103,13 +105,14 @@ def choose_radius(radii: FloatArray, contamination: float | str) -> float:
         not np.isfinite(radii).all() or radii.max() < SMALLEST_RADIUS
     ):  # fewer rows than min_samples, or all rows coincide
         return SMALLEST_RADIUS
-    limit = (
-        auto_threshold(radii, bounded=False)
-        if contamination == "auto"
-        else contamination_threshold(radii, float(contamination))
-    )
+    limit = _automatic(radii, rows) if contamination == "auto" else contamination_threshold(radii, float(contamination))
     above = radii[radii > limit]
     if above.size == 0:
         return max(limit, float(radii.max()) * (1.0 + _GAP))
     lower, upper = float(radii[radii <= limit].max()), float(above.min())
     return max(lower + 0.5 * (upper - lower), SMALLEST_RADIUS)
+
+
+def _automatic(radii: FloatArray, rows: FloatArray) -> float:
+    limit = one_dimension_threshold(rows[:, 0], radii) if rows.shape[1] == 1 else None
+    return auto_threshold(radii, "distance") if limit is None else limit

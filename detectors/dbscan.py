@@ -136,7 +136,7 @@ class DBSCAN(RowDetector):
         tree = kdtree.build(rows, self.metric)
         if self.eps == "auto":
             radii = critical_radii(tree, self.metric, [int(self.min_samples)])[0]
-            self.eps_ = choose_radius(radii, self.contamination)
+            self.eps_ = choose_radius(radii, self.contamination, rows)
         else:
             self.eps_ = float(self.eps)
         radius = neighbours.Radius.of(self.eps_, tree)

@@ -17,7 +17,7 @@ from detectors.blocks import for_each_block
 from detectors.errors import InvalidState
 from detectors.inne_samples import draw, measure
 from detectors.state import Array, Scalar
-from detectors.thresholds import auto_threshold, contamination_threshold
+from detectors.thresholds import auto_threshold, contamination_threshold, one_dimension_threshold
 
 _BLOCK_ROWS = 16 * kernels.BLOCK  # a thread's share: milliseconds, against 0.1 ms for handing it over
 _FEW_ROWS = 32  # up to here, row by row is faster than one block
@@ -53,7 +53,8 @@ class INNE(RowDetector):
         How distance is measured.
     contamination : "auto" or float, default="auto"
         The share of the training rows that the threshold flags, in (0, 0.5], or a threshold by the shape of their
-        scores (see `detectors.thresholds.auto_threshold`), for which at most 4096 of them are looked at.
+        scores (see `detectors.thresholds.auto_threshold`; of a single feature by its values, see
+        `detectors.thresholds.one_dimension_threshold`), for which at most 4096 of them are looked at.
     random_state : int, RandomState instance or None, default=None
         Decides what is drawn. The same seed gives the same bits on any number of threads.
 
@@ -201,10 +202,14 @@ class INNE(RowDetector):
         self._picks = np.ascontiguousarray(np.repeat(chosen, np.diff(self.offsets_), axis=0).T)
 
     def _threshold(self, rows: FloatArray, random: np.random.RandomState) -> float:
+        threshold: float | None
         if self.contamination == "auto":
             if len(rows) > _AUTO_ROWS:
                 rows = rows[random.randint(0, len(rows), _AUTO_ROWS)]
-            threshold = auto_threshold(self._scores(rows))
+            scores = self._scores(rows)
+            threshold = one_dimension_threshold(rows[:, 0], scores) if rows.shape[1] == 1 else None
+            if threshold is None:
+                threshold = auto_threshold(scores, self.scoring)
         else:
             threshold = contamination_threshold(self._scores(rows), float(self.contamination))
         return min(threshold, _HIGHEST_THRESHOLD)
@@ -265,8 +270,8 @@ class INNE(RowDetector):
     def feature_contributions(self, X: npt.ArrayLike) -> FloatArray:
         """How much each feature did to the score of each row.
 
-        Where all samples look at all features: the feature's share of the squared distance to the sample's nearest
-        centre, in the mean over the samples. Otherwise: the mean score of the samples that look at the feature.
+        It is the feature's share of the squared distance to a sample's nearest centre, in the mean over the samples
+        that look at it, weighted by their size.
 
         Parameters
         ----------
@@ -287,15 +292,11 @@ class INNE(RowDetector):
         """
         rows = self._rows(X)
         contributions = np.empty_like(rows)
-        graded = self.scoring == "graded"
-
-        def explain(start: int, stop: int) -> None:
-            if len(self._picks):
-                kernels.explain_by_score(rows[start:stop], self._balls, graded, contributions[start:stop])
-            else:
-                kernels.explain_by_distance(rows[start:stop], self._balls, contributions[start:stop])
-
-        for_each_block(explain, len(rows), _BLOCK_ROWS)
+        for_each_block(
+            lambda start, stop: kernels.explain(rows[start:stop], self._balls, contributions[start:stop]),
+            len(rows),
+            _BLOCK_ROWS,
+        )
         return contributions
 
 

@@ -263,11 +263,16 @@ def _add_picked(values: FloatArray, picks: IntArray, columns: FloatArray, first:
 
 
 @kernel
-def explain_by_distance(rows: FloatArray, balls: Balls, contributions: FloatArray) -> None:
-    """Fill in each feature's mean share of the squared distance to a sample's nearest centre."""
+def explain(rows: FloatArray, balls: Balls, contributions: FloatArray) -> None:
+    """Fill in each feature's share of the squared distance to a sample's nearest centre.
+
+    It is the mean over the samples that look at the feature, weighted by their size: the larger the sample, the nearer
+    its nearest centre, and the more what is left of the distance says of the row alone.
+    """
     n_features, width = rows.shape[1], _block_width(rows)
-    block, shares = np.empty((n_features + 1, width)), np.empty((n_features, width))
+    block, shares = np.empty((n_features + 1, width)), np.empty((n_features + 1, width))
     sums, nearest, which = np.zeros((2, width)), np.empty(width), np.empty(width, np.int64)
+    weights = _weights(balls, n_features)
     for start in range(0, len(rows), width):
         stop = min(start + width, len(rows))
         _load(rows[start:stop], balls.scale, block)
@@ -276,11 +281,27 @@ def explain_by_distance(rows: FloatArray, balls: Balls, contributions: FloatArra
             _find_nearest(block, balls, member, sums, nearest, which)
             for row in range(width):
                 nearest[row] = 1.0 / max(nearest[row], _NEAR)
-            for feature in range(n_features):
+            for place in range(balls.features.shape[1]):
+                feature = balls.features[member, place]
+                weight = weights[member, place]
                 for row in range(width):
-                    difference = block[feature, row] - balls.centres[which[row], feature]
-                    shares[feature, row] += difference * difference * nearest[row]
-        _normalise(shares, contributions[start:stop])
+                    difference = block[feature, row] - balls.centres[which[row], place]
+                    shares[feature, row] += weight * (difference * difference * nearest[row])
+        _normalise(shares[:n_features], contributions[start:stop])
+
+
+@kernel
+def _weights(balls: Balls, n_features: int) -> FloatArray:
+    """How much each sample counts for each of its features; those of a feature add up to 1."""
+    sizes, totals = np.diff(balls.offsets).astype(np.float64), np.zeros(n_features + 1)
+    weights = np.empty(balls.features.shape)
+    for member in range(len(sizes)):
+        for feature in balls.features[member]:
+            totals[feature] += sizes[member]
+    for member in range(len(sizes)):
+        for place in range(weights.shape[1]):
+            weights[member, place] = sizes[member] / totals[balls.features[member, place]]
+    return weights
 
 
 @kernel
@@ -309,27 +330,6 @@ def _find_nearest(
             closer = distance <= nearest[row]
             which[row] = ball if closer else which[row]
             nearest[row] = distance if closer else nearest[row]
-
-
-@kernel
-def explain_by_score(rows: FloatArray, balls: Balls, graded: bool, contributions: FloatArray) -> None:
-    """Fill in for each feature the mean score of the samples that look at it."""
-    n_features, width = rows.shape[1], _block_width(rows)
-    block, totals = np.empty((n_features + 1, width)), np.empty((n_features + 1, width))
-    sums, scores, counts = np.zeros((2, width)), np.empty(width), np.zeros(n_features + 1)
-    for features in balls.features:
-        for feature in features:
-            counts[feature] += 1.0
-    for start in range(0, len(rows), width):
-        stop = min(start + width, len(rows))
-        _load(rows[start:stop], balls.scale, block)
-        totals[:] = 0.0
-        for member in range(len(balls.offsets) - 1):
-            _score_block(block, balls, member, graded, sums, scores)
-            for feature in balls.features[member]:
-                for row in range(width):
-                    totals[feature, row] += scores[row] / counts[feature]
-        _normalise(totals[:n_features], contributions[start:stop])
 
 
 @kernel

@@ -1,12 +1,30 @@
 """Where the line between normal and anomalous is drawn on training scores when nobody drew it."""
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
+Kind = Literal["graded", "isolation", "distance"]
+"""What scores are: iNNE's graded ones, its isolation scores, or distances as DBSCAN's critical radii are."""
+
 FENCE = 2.15
-"""Of 1.5 to 3: flags few Gaussian rows (under 1 % in 2, 8 and 32 dimensions) and over 95 % of far ones among them."""
+"""Interquartile ranges above the upper quartile: up to a quarter of far rows do not move it."""
+
+STEP = {"graded": 1.0, "distance": 1.3}
+"""How far above its upper decile the rest may reach, in units of that decile's distance from the median: on clean
+Gaussian rows in 2, 8 and 32 dimensions 0.5 to 1.5 % do not."""
+
+ISOLATION_FENCE = 3.5
+"""Isolation scores pile up at 1: with Tukey's own 3 for what is far out, a few in a hundred demos flag over 1 %."""
+
+ONE_DIMENSION_FENCE = 2.0
+"""Beyond are 0.07 % of Gaussian values."""
+
+ONE_DIMENSION_SHARE = 0.99
+"""All of them would let the few in the tails decide, whose scores are noisy: far rows would hide behind them."""
 
 _LARGEST_LOG = 700.0  # exp() overflows just above; a score of 1 has infinite odds
 
@@ -41,20 +59,25 @@ def contamination_threshold(scores: FloatArray, share: float) -> float:
     return float(middle if below < middle < above else below)
 
 
-def auto_threshold(scores: FloatArray, *, bounded: bool = True) -> float:
-    """The threshold of ``contamination="auto"``, for every kind of score: a fence above the bulk of training scores.
+def auto_threshold(scores: FloatArray, kind: Kind) -> float:
+    """The threshold of ``contamination="auto"``: a fence above the bulk of training scores, a rule a kind of score.
 
-    Scores are taken as odds, ``s / (1 - s)``: of a graded score that is a distance in median radii. On their logarithms
-    the fence is Tukey's, at the upper quartile plus `FENCE` times the distance between the quartiles. It is drawn again
-    without what lies beyond it until nothing does, or the anomalies would widen it. Scores of 0 are copies of training
-    rows; they say nothing about how far rows spread and are left out.
+    graded, distance
+        On the logarithm, of a graded score of its odds ``s / (1 - s)``: that is a distance in median radii. First
+        Tukey's fence, at the upper quartile plus `FENCE` interquartile ranges, sets aside what is far out. On the rest
+        the fence is at the upper decile plus `STEP` times its distance from the median.
+    isolation
+        On ``-log(1 - s)``, Tukey's fence with `ISOLATION_FENCE`.
+
+    A fence is drawn again without what lies beyond it until nothing does, or the anomalies would widen it. Scores of 0
+    are copies of training rows; they say nothing about how far rows spread and are left out.
 
     Parameters
     ----------
     scores : ndarray of shape (n,), float64
         Training scores, not negative.
-    bounded : bool, default=True
-        Whether scores are in [0, 1]; otherwise they are distances, and taken as odds as they are.
+    kind : {"graded", "isolation", "distance"}
+        What they are. The first two are in [0, 1].
 
     Returns
     -------
@@ -63,22 +86,82 @@ def auto_threshold(scores: FloatArray, *, bounded: bool = True) -> float:
 
     Examples
     --------
-    >>> auto_threshold(np.array([0.4, 0.45, 0.5, 0.5, 0.55, 0.6, 0.99])) < 0.99
+    >>> auto_threshold(np.array([0.4, 0.45, 0.5, 0.5, 0.55, 0.6, 0.99]), "graded") < 0.99
     True
     """
     ordered = np.sort(scores[scores > 0.0])
     if ordered.size == 0:
         return 0.0
+    values = _spread_out(ordered, kind)
+    if kind == "isolation":
+        fence = _fence(values, 0.25, 0.75, ISOLATION_FENCE)
+    else:
+        outer = _fence(values, 0.25, 0.75, FENCE)
+        fence = min(outer, _fence(values[values <= outer], 0.5, 0.9, STEP[kind]))
+    inside = int(np.searchsorted(values, fence, side="right"))
+    # the way there and back may have rounded below what is inside
+    return max(_back(fence, kind), float(ordered[inside - 1]))
+
+
+def one_dimension_threshold(values: FloatArray, scores: FloatArray) -> float | None:
+    """The threshold of ``contamination="auto"`` for a single feature, whose values say more than their scores do.
+
+    Rows within Tukey's fences, `ONE_DIMENSION_FENCE` interquartile ranges from the quartiles of all values, are taken
+    for normal, and the threshold is what `ONE_DIMENSION_SHARE` of their scores do not exceed.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,), float64
+        The feature.
+    scores : ndarray of shape (n,), float64
+        Training scores of the rows.
+
+    Returns
+    -------
+    float or None
+        A score; None where the quartiles are equal and there are no fences.
+
+    Examples
+    --------
+    >>> one_dimension_threshold(np.array([1.0, 2.0, 3.0, 4.0, 90.0]), np.array([0.4, 0.4, 0.2, 0.4, 0.9]))
+    0.4
+    """
+    scaled = values / max(float(np.abs(values).max()), np.finfo(np.float64).tiny)  # the difference cannot overflow
+    lower, upper = np.quantile(scaled, [0.25, 0.75])
+    if not lower < upper:
+        return None
+    reach = ONE_DIMENSION_FENCE * (upper - lower)
+    within = scores[(scaled >= lower - reach) & (scaled <= upper + reach)]
+    return float(np.quantile(within, ONE_DIMENSION_SHARE, method="lower"))
+
+
+def _spread_out(scores: FloatArray, kind: Kind) -> FloatArray:
+    """Scores on the scale on which their fence is drawn."""
     with np.errstate(divide="ignore"):
-        logs = np.log(ordered) - np.log1p(-ordered) if bounded else np.log(ordered)
-    logs = np.minimum(logs, _LARGEST_LOG)
-    while True:
-        lower, upper = np.quantile(logs, [0.25, 0.75])
-        fence = upper + FENCE * (upper - lower)
-        inside = int(np.searchsorted(logs, fence, side="right"))
-        if inside == len(logs):
-            break
-        logs = logs[:inside]
+        if kind == "isolation":
+            logs = -np.log1p(-scores)
+        elif kind == "graded":
+            logs = np.log(scores) - np.log1p(-scores)
+        else:
+            logs = np.log(scores)
+    return np.minimum(logs, _LARGEST_LOG)
+
+
+def _back(fence: float, kind: Kind) -> float:
+    if kind == "isolation":
+        return float(-np.expm1(-fence))
     with np.errstate(over="ignore"):
-        threshold = 1.0 / (1.0 + np.exp(-fence)) if bounded else min(np.exp(fence), np.finfo(np.float64).max)
-    return max(float(threshold), float(ordered[inside - 1]))  # the way there and back may have rounded below it
+        if kind == "graded":
+            return float(1.0 / (1.0 + np.exp(-fence)))
+        return float(min(np.exp(fence), np.finfo(np.float64).max))
+
+
+def _fence(ordered: FloatArray, low: float, high: float, factor: float) -> float:
+    """The higher quantile plus a multiple of its distance from the lower one, of what is itself within the fence."""
+    while True:
+        lower, upper = np.quantile(ordered, [low, high])
+        fence = float(upper + factor * (upper - lower))
+        inside = int(np.searchsorted(ordered, fence, side="right"))
+        if inside == len(ordered):
+            return fence
+        ordered = ordered[:inside]

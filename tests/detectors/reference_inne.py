@@ -43,19 +43,17 @@ def members(detector: INNE) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def feature_contributions(detector: INNE, rows: np.ndarray) -> np.ndarray:
-    parts, counts = np.zeros(rows.shape), np.zeros(rows.shape[1])
+    parts, weights = np.zeros(rows.shape), np.zeros(rows.shape[1])
     for sample, features in members(detector):
-        counts[features] += 1
-        if len(features) == rows.shape[1]:
-            between = squared_distances(sample, sample)
-            np.fill_diagonal(between, np.inf)
-            by_radius = sample[between.min(axis=1).argsort(kind="stable")]  # of equally near centres the first
-            centre = by_radius[squared_distances(rows, by_radius).argmin(axis=1)]
-            squares = (rows - centre) ** 2
-            total = squares.sum(axis=1, keepdims=True)
-            parts += np.divide(squares, total, out=np.zeros_like(squares), where=total > 0)
-        else:
-            parts[:, features] += member_scores(sample, rows[:, features], detector.scoring)[:, np.newaxis]
-    parts /= np.maximum(counts, 1)
+        weights[features] += len(sample)
+        between = squared_distances(sample, sample)
+        np.fill_diagonal(between, np.inf)
+        by_radius = sample[between.min(axis=1).argsort(kind="stable")]  # of equally near centres the first
+        chosen = rows[:, features]
+        centre = by_radius[squared_distances(chosen, by_radius).argmin(axis=1)]
+        squares = (chosen - centre) ** 2
+        total = squares.sum(axis=1, keepdims=True)
+        parts[:, features] += len(sample) * np.divide(squares, total, out=np.zeros_like(squares), where=total > 0)
+    parts /= np.maximum(weights, 1)
     total = parts.sum(axis=1, keepdims=True)
     return np.divide(parts, total, out=np.zeros_like(parts), where=total > 0)

@@ -251,6 +251,13 @@ def test_far_outliers_are_found_without_labels(n_features, share):
     assert np.mean(found) >= 0.95
 
 
+def test_of_one_feature_few_are_flagged_and_the_far_ones_found():
+    random = np.random.RandomState(0)
+    clean, far = random.normal(size=(2000, 1)), random.uniform(6, 12, size=(100, 1)) * random.choice([-1, 1], (100, 1))
+    assert (INNE(**MIX, random_state=0).fit(clean).predict(clean) == -1).mean() <= 0.015
+    assert (INNE(**MIX, random_state=0).fit(np.vstack([clean, far])).predict(far) == -1).mean() >= 0.95
+
+
 @pytest.mark.parametrize("share", [0.001, 0.05, 0.3, 0.5])
 def test_contamination_flags_that_share_of_the_training_rows(share):
     rows = np.random.RandomState(0).normal(size=(5000, 3))
