@@ -27,6 +27,7 @@ from detectors.registry import find
 from training.defaults import training_parameters
 from training.jobs import Job, TrainRequest, train
 from training.storage import FolderStorage
+from training.train import make
 
 PARAMETERS: dict[str, dict[str, Any]] = {"dbscan": {"eps": 1.5, "min_samples": 10}}
 BAR_READS, BAR_MEMORY = 3.0, 4.0
@@ -82,7 +83,7 @@ def child(what: str, detector: str, folder: Path, charts: bool) -> dict[str, flo
         return measured(lambda: pd.read_csv(folder / "p" / "large.csv"))
     if what == "fit":
         rows = pd.read_csv(folder / "p" / "large.csv").to_numpy().copy(order="C")
-        made = find(detector)(**training_parameters(detector) | parameters)
+        made = make(find(detector), training_parameters(detector) | parameters)
         return measured(lambda: made.fit(rows))
     request = TrainRequest(detector, "p/large", parameters=parameters, save_charts=charts)
     return measured(lambda: train(request, Job(storage, 2)).discard())

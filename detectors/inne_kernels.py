@@ -299,7 +299,7 @@ def _weights(balls: Balls, n_features: int) -> FloatArray:
         for feature in balls.features[member]:
             totals[feature] += sizes[member]
     for member in range(len(sizes)):
-        for place in range(weights.shape[1]):
+        for place in range(balls.features.shape[1]):
             weights[member, place] = sizes[member] / totals[balls.features[member, place]]
     return weights
 

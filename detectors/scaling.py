@@ -12,7 +12,7 @@ from detectors import state
 from detectors.base import FloatArray, RowDetector
 from detectors.errors import InvalidState
 
-SCALINGS = ("none", "standard", "robust", "min-max")
+SCALINGS = ("none", "standard", "robust", "min-max", "absolute")
 """Names of scalings."""
 
 _LARGEST = float(np.finfo(np.float64).max)
@@ -25,8 +25,9 @@ class Scaled(RowDetector):
     ----------
     detector : RowDetector
         What scores the scaled rows; a copy of it is fitted.
-    scaling : {"standard", "robust", "min-max", "none"}
-        Mean and standard deviation; median and distance between the quartiles; minimum and range; or 0 and 1. A feature
+    scaling : {"standard", "robust", "min-max", "absolute", "none"}
+        Mean and standard deviation; median and distance between the quartiles; minimum and range; median and mean
+        absolute deviation from it, which a long tail widens less than the standard deviation; or 0 and 1. A feature
         without spread is centred only.
 
     Attributes
@@ -90,6 +91,10 @@ class Scaled(RowDetector):
         self.detector_ = clone(self.detector).fit(self._scale(rows))
         self.threshold_ = self.detector_.threshold_
         return self
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        self.detector._validate_params()
 
     def _scale(self, rows: FloatArray) -> FloatArray:
         if self.scaling == "none":
@@ -174,6 +179,9 @@ def center_and_scale(rows: FloatArray, scaling: str) -> tuple[FloatArray, FloatA
         elif scaling == "robust":
             first, center, third = np.quantile(rows, [0.25, 0.5, 0.75], axis=0)
             scale = third - first
+        elif scaling == "absolute":
+            center = np.median(rows, axis=0)
+            scale = np.minimum(4.0 * np.abs(rows / 4.0 - center / 4.0).mean(axis=0), _LARGEST)
         elif scaling == "min-max":
             center = rows.min(axis=0)
             scale = rows.max(axis=0) - center

@@ -28,7 +28,8 @@ FloatArray = npt.NDArray[np.float64]
 SIZES = (2, 4, 8, 16, 32, 64, 128, 256)
 """Sample sizes that iNNE is tried with."""
 
-_MIX = {"n_estimators": 250, "max_samples": SIZES[:5], "max_features": "sqrt"}
+_MIX = {"n_estimators": 250, "max_samples": SIZES[:5]}
+_SUBSETS = ("sqrt", 0.75)
 
 MIN_SAMPLES = tuple(range(2, 21))
 """What DBSCAN is tried with."""
@@ -104,7 +105,11 @@ class _INNE(Family):
     def trials(self, n_rows: int) -> Sequence[Mapping[str, Any]]:
         sizes = [size for size in SIZES if size <= n_rows] or [2]
         plain = [{"max_samples": size, "scoring": scoring} for scoring in ("isolation", "graded") for size in sizes]
-        mixes = [{**_MIX, "scoring": scoring} for scoring in ("isolation", "graded")]
+        mixes = [
+            {**_MIX, "max_features": subset, "scoring": scoring}
+            for scoring in ("isolation", "graded")
+            for subset in _SUBSETS
+        ]
         return [training_parameters(self.name), *plain, *mixes]
 
 
@@ -299,7 +304,7 @@ def trials(detector: str, features: Features, fixed: Mapping[str, Any]) -> list[
     features : Features
         Training rows.
     fixed : mapping
-        Parameters that are given; none of them is what the limit decides.
+        Parameters that are given, ``scaling`` perhaps among them; none of them is what the limit decides.
 
     Returns
     -------
@@ -307,10 +312,9 @@ def trials(detector: str, features: Features, fixed: Mapping[str, Any]) -> list[
         Scaling one column, or the columns of series, which are judged one by one, changes no verdict: it is not tried.
     """
     scaled = issubclass(find(detector), RowDetector) and features.values.shape[1] > 1
+    scalings = (fixed["scaling"],) if "scaling" in fixed else SCALINGS if scaled else ("none",)
     distinct: dict[str, dict[str, Any]] = {}
     for tried in family(detector).trials(len(features)):
-        parameters = {**tried, **fixed}
+        parameters = {name: value for name, value in {**tried, **fixed}.items() if name != "scaling"}
         distinct.setdefault(repr(sorted(parameters.items(), key=lambda item: item[0])), parameters)
-    return [
-        Trial(detector, scaling, each) for scaling in (SCALINGS if scaled else ("none",)) for each in distinct.values()
-    ]
+    return [Trial(detector, scaling, each) for scaling in scalings for each in distinct.values()]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors import registry
-from detectors.base import Detector
+from detectors.base import Detector, RowDetector
 from detectors.scaling import Scaled
 from training.defaults import training_parameters
 from training.errors import TrainingError
@@ -50,7 +50,8 @@ def train(
     labels : ndarray of int64, optional
         1 = anomaly, as many as rows. The model's metrics are computed from them.
     parameters : mapping, optional
-        The detector's own; they go over those of `training.defaults`, and are not searched.
+        The detector's own, and for rows that stand alone ``scaling`` (`detectors.scaling`); they go over those of
+        `training.defaults`, and are not searched.
     seed : int, optional
         What random numbers are drawn from, for a detector that draws any.
     progress : callable, optional
@@ -95,7 +96,7 @@ def train(
         searched = best_of(name, features, labels, given, seed, lambda done, doing: report(0.6 * done, doing), stopped)
         estimator = searched.detector
     else:
-        estimator = made_of(**training_parameters(name) | given)
+        estimator = make(made_of, training_parameters(name) | given)
         report(0.0, f"fitting {made_of.title} on {len(features)} rows")
         fit(estimator, features)
     report(0.6, "scoring training rows")
@@ -162,7 +163,29 @@ def fit(detector: Detector, features: Features) -> None:
     try:
         detector.fit(features.values, **times)
     except ValueError as error:  # scikit-learn's word for wrong parameters and for wrong rows
-        raise TrainingError(f"{type(detector).title} on {features.source}: {error}") from error
+        title = (detector.detector if isinstance(detector, Scaled) else detector).title
+        raise TrainingError(f"{title} on {features.source}: {error}") from error
+
+
+def make(made_of: type[Detector], parameters: Mapping[str, Any]) -> Detector:
+    """Make a detector, with ``scaling`` among its parameters a scaled one.
+
+    Parameters
+    ----------
+    made_of : type
+        A detector class.
+    parameters : mapping
+        By name, known ones only.
+
+    Returns
+    -------
+    Detector
+        Not fitted.
+    """
+    own = {name: value for name, value in parameters.items() if name != "scaling"}
+    detector: Any = made_of(**own)
+    scaling = parameters.get("scaling", "none")
+    return detector if scaling == "none" else Scaled(detector, scaling)
 
 
 def parameters_in_force(detector: Detector) -> dict[str, Any]:
@@ -206,6 +229,8 @@ def checked_parameters(made_of: type[Detector], parameters: Mapping[str, Any], s
         Names the unknown ones and the nearest known.
     """
     known = list(inspect.signature(made_of).parameters)
+    if issubclass(made_of, RowDetector):
+        known.append("scaling")
     for name in parameters:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)

@@ -16,8 +16,7 @@ def detectors() -> None:
     click.echo(f"{'NAME':<{width}}  JUDGES  PARAMETERS")
     for name, made_of in DETECTORS.items():
         chosen = training_parameters(name)
-        parameters = ", ".join(
-            f"{parameter.name}={chosen.get(parameter.name, parameter.default)!r}"
-            for parameter in inspect.signature(made_of).parameters.values()
-        )
+        own = {parameter.name: parameter.default for parameter in inspect.signature(made_of).parameters.values()}
+        scaling = {"scaling": "none"} if made_of.kind == "multivariate" else {}
+        parameters = ", ".join(f"{name}={value!r}" for name, value in {**own, **scaling, **chosen}.items())
         click.echo(f"{name:<{width}}  {what[made_of.kind]:<6}  {parameters}")

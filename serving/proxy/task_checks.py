@@ -14,7 +14,7 @@ from training.errors import FileMissing, InvalidPath, ModelFileError, StorageUna
 from training.series_choice import is_auto
 from training.storage import Storage
 from training.storage.keys import DATA_SUFFIXES
-from training.train import checked_parameters
+from training.train import checked_parameters, make
 
 CHECKED_BYTES = 4 * 2**20
 """A model file up to this size is checked whole at once; of a larger one, the size, and the rest by the task."""
@@ -92,7 +92,7 @@ def _check_parameters(detector: type[Detector] | None, parameters: dict[str, Any
     if detector is None or not parameters:
         return
     try:
-        made = detector(**checked_parameters(detector, parameters, None))
+        made = make(detector, checked_parameters(detector, parameters, None))
         made._validate_params()  # scikit-learn's own check of values
     except (TrainingError, ValueError, TypeError, OverflowError) as error:  # as Python or numpy find it wrong
         raise RequestError(f"parameters: {error}") from None
