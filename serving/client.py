@@ -158,7 +158,7 @@ class Client:
         Parameters
         ----------
         model_name : str
-            The detector, in any case.
+            The detector, or "auto"; in any case.
         features, labels : str
             Paths of files in the storage.
         parameters : dict, optional

@@ -78,6 +78,9 @@ class Family:
     lowest: ClassVar[float] = 0.0
     """The smallest limit."""
 
+    order_free: ClassVar[bool] = False
+    """Whether a detector of series judges each value by itself, in whatever order they are."""
+
     def __init__(self, name: str) -> None:
         self.name = name
 
@@ -158,6 +161,8 @@ class _ByColumn(Family):
 
 
 class _IQR(_ByColumn):
+    order_free = True
+
     def trials(self, n_rows: int) -> Sequence[Mapping[str, Any]]:  # noqa: ARG002
         return [{"side": side} for side in ("both", "high", "low")]
 
@@ -173,6 +178,7 @@ class _IQR(_ByColumn):
 
 
 class _Quantile(_ByColumn):
+    order_free = True
     limit = ("low", "high")
 
     def trials(self, n_rows: int) -> Sequence[Mapping[str, Any]]:  # noqa: ARG002

@@ -1,5 +1,6 @@
 """The limit that agrees best with labels, exactly: not on a grid, but at every place where a verdict changes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,16 +63,54 @@ class Ranked:
         """The limit of highest F1 on all labels; of equally good ones the highest."""
         return _best(self.values, self.labels, self.lowest)
 
-    def held_out_f1(self) -> float | None:
-        """F1 of verdicts on held-out rows, all folds together, each by the limit that is best on the other folds."""
+    def held_out(self) -> tuple["HeldOut", ...]:
+        """Verdicts on held-out rows, fold by fold, each by the limit that is best on the other folds."""
         if self.folds is None:
-            return None
-        flagged = np.zeros(len(self.values), dtype=np.bool_)
+            return ()
+        outcome = []
         for fold in np.unique(self.folds):
-            held_out = self.folds == fold
-            limit = _best(self.values[~held_out], self.labels[~held_out], self.lowest)
-            flagged[held_out] = self.values[held_out] > limit.value
-        return f1(self.labels, flagged)
+            inside = self.folds == fold
+            limit = _best(self.values[~inside], self.labels[~inside], self.lowest)
+            labels, flagged = self.labels[inside], self.values[inside] > limit.value
+            outcome.append(HeldOut(limit.f1, int(labels[flagged].sum()), int(flagged.sum()), int(labels.sum())))
+        return tuple(outcome)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """One fold's rows, judged by a limit that was chosen without them.
+
+    Attributes
+    ----------
+    f1 : float
+        Of the limit, on the other folds.
+    n_found, n_flagged, n_anomalies : int
+        Of the fold's rows: flagged rightly, flagged, labelled.
+    """
+
+    f1: float
+    n_found: int
+    n_flagged: int
+    n_anomalies: int
+
+
+def held_out_f1(folds: Sequence[HeldOut]) -> float | None:
+    """The F1 of verdicts on held-out rows, all folds together.
+
+    Parameters
+    ----------
+    folds : sequence of HeldOut
+        Of `Ranked.held_out`.
+
+    Returns
+    -------
+    float or None
+        None where there are no folds.
+    """
+    if not folds:
+        return None
+    both = sum(fold.n_flagged + fold.n_anomalies for fold in folds)
+    return 2.0 * sum(fold.n_found for fold in folds) / both if both else 0.0
 
 
 def f1(labels: IntArray, flagged: npt.NDArray[np.bool_]) -> float:

@@ -2,15 +2,15 @@
 
 Every candidate is fitted once, on all rows; its limit (the radius, the factor, the threshold) is then chosen exactly,
 at every place where a verdict changes. Cross-validation is over the labels: a fold's limit is chosen on the labels of
-the other folds and judged on its own. That is as good as fitting again for each fold, at a fifth of the cost. The F1 on
-the very labels that chose the limit claims too much; the cross-validated one is what to expect.
+the other folds and judged on its own. With many rows that is as good as fitting again for each fold, at a fifth of the
+cost; with few, a row weighs so much in what is fitted to it that what to expect is found by fitting again.
 """
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import joblib
@@ -24,11 +24,15 @@ from detectors.scaling import Scaled
 from training import splits
 from training.candidates import Trial, family, trials
 from training.errors import JobStopped, TrainingError
+from training.expectation import CONFIDENCE, Expected, merit, of_choice
 from training.features import Features
-from training.limits import Ranked
+from training.limits import HeldOut, Ranked, held_out_f1
 
 Progress = Callable[[float, str], None]
 IntArray = npt.NDArray[np.int64]
+
+REFITTED_ROWS = 300
+"""Up to here, every candidate is fitted again without each fold to tell what to expect."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,10 @@ class Candidate:
         The radius, factor, quantile or threshold that was chosen on all labels.
     f1 : float
         On all labels, those that chose the limit.
-    f1_cross_validated : float or None
-        On labels held out; None where there are too few.
     margin : float
         How far apart the values on both sides of the limit are, relatively.
+    folds : tuple of HeldOut
+        Its verdicts on labels held out; empty where there are too few.
     """
 
     detector: str
@@ -58,12 +62,23 @@ class Candidate:
     parameters: dict[str, Any]
     limit: float
     f1: float
-    f1_cross_validated: float | None
     margin: float
+    folds: tuple[HeldOut, ...] = ()
+
+    @property
+    def f1_cross_validated(self) -> float | None:
+        """F1 on labels held out; of the best of many candidates it claims too much (`training.expectation`)."""
+        return held_out_f1(self.folds)
+
+    @property
+    def merit(self) -> float:
+        """What it is chosen by."""
+        return float(merit(self.f1, self.f1_cross_validated))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a report."""
         return {
+            "detector": self.detector,
             "scaling": self.scaling,
             "parameters": dict(self.parameters),
             "limit": self.limit,
@@ -84,6 +99,8 @@ class Found:
         Which it is.
     candidates : tuple of Candidate
         All of them, the best first.
+    expected : Expected or None
+        The F1 to expect on other rows; None where labels are too few to tell.
     seconds : float
         How long it took.
     """
@@ -91,13 +108,17 @@ class Found:
     detector: Detector
     best: Candidate
     candidates: tuple[Candidate, ...]
+    expected: Expected | None
     seconds: float
 
     def report(self) -> dict[str, Any]:
         """What a model's metrics say of the search, as plain values."""
         return {
             "f1": self.best.f1,
-            "f1_cross_validated": self.best.f1_cross_validated,
+            "f1_cross_validated": None if self.expected is None else self.expected.f1,
+            "f1_interval": None if self.expected is None else [self.expected.low, self.expected.high],
+            "confidence": CONFIDENCE,
+            "detector": self.best.detector,
             "n_candidates": len(self.candidates),
             "seconds": round(self.seconds, 3),
             "candidates": [candidate.as_dict() for candidate in self.candidates],
@@ -127,7 +148,7 @@ def can_search(detector: str, labels: IntArray | None, parameters: Mapping[str, 
 
 
 def search(
-    detector: str,
+    detector: str | Sequence[str],
     features: Features,
     labels: IntArray,
     parameters: Mapping[str, Any] | None = None,
@@ -140,8 +161,8 @@ def search(
 
     Parameters
     ----------
-    detector : str
-        Its key in the registry.
+    detector : str or sequence of str
+        Its key in the registry, or those of several.
     features : Features
         Training rows.
     labels : ndarray of shape (n_rows,), int64
@@ -149,7 +170,7 @@ def search(
     parameters : mapping, optional
         What is given and not searched.
     seed : int
-        Of the detector's random numbers and of the folds.
+        Of the detectors' random numbers and of the folds.
     progress : callable, optional
         Called with the share that is done and what was done last.
     stopped : callable, optional
@@ -161,7 +182,7 @@ def search(
     Returns
     -------
     Found
-        The best by F1 on all labels, of equally good ones by cross-validated F1, then by the limit's margin.
+        The best by the mean of F1 on all labels and on held-out ones; of equally good ones by the limit's margin.
 
     Raises
     ------
@@ -178,24 +199,83 @@ def search(
     1.0
     """
     started = time.perf_counter()
+    names = (detector,) if isinstance(detector, str) else tuple(detector)
     given = dict(parameters or {})
-    if not can_search(detector, labels, given):
+    if not names or not all(can_search(name, labels, given) for name in names):
         raise TrainingError("a search takes labels of both kinds, and parameters that leave something to choose")
-    if seed is not None and "random_state" in registry.find(detector)().get_params(deep=False):
-        given["random_state"] = seed
-    folds = _folds(detector, features, labels, seed)
-    tried = trials(detector, features, given)
+    folds = _folds(names, features, labels, seed)
+    again = _rows_stand_alone(names, features) and len(features) <= REFITTED_ROWS and folds is not None
+    rounds = 1 + (int(folds.max()) + 1 if again and folds is not None else 0)
+    tell = _Teller(progress, stopped, rounds)
+    ranked = _ranked(names, features, labels, given, seed, folds, tell, n_jobs)
+    expected: Expected | None
+    if again and folds is not None:
+        expected = _of_fitting_again(names, features, labels, given, seed, folds, tell, n_jobs)
+    else:
+        expected = of_choice([one.folds for one in ranked])
+    return Found(fitted(ranked[0], features), ranked[0], ranked, expected, time.perf_counter() - started)
+
+
+class _Teller:
+    """Tells the progress of several rounds as one, and ends the search when it is to stop."""
+
+    def __init__(self, progress: Progress | None, stopped: Callable[[], bool] | None, rounds: int) -> None:
+        self._progress, self._stopped, self._rounds, self._done = progress, stopped, rounds, 0
+
+    def at(self, share: float, trial: Trial, outcome: "list[Candidate]") -> None:
+        if self._stopped is not None and self._stopped():
+            raise JobStopped
+        if self._progress is not None:
+            self._progress((self._done + share) / self._rounds, _described(trial, outcome))
+        self._done += share >= 1.0
+
+
+def _ranked(
+    names: Sequence[str],
+    features: Features,
+    labels: IntArray,
+    given: Mapping[str, Any],
+    seed: int,
+    folds: IntArray | None,
+    tell: _Teller,
+    n_jobs: int | None,
+) -> tuple[Candidate, ...]:
+    """All candidates, the best first."""
+    tried = [trial for name in names for trial in trials(name, features, _with_seed(name, given, seed))]
     candidates: list[Candidate] = []
     with closing(_tried_side_by_side(tried, features, labels, folds, n_jobs)) as outcomes:
         for done, (trial, outcome) in enumerate(outcomes, 1):
             candidates += outcome
-            if stopped is not None and stopped():
-                raise JobStopped
-            if progress is not None:
-                progress(done / len(tried), _described(trial, outcome))
-    ranked = sorted(candidates, key=lambda one: (-one.f1, -(one.f1_cross_validated or 0.0), -one.margin))
-    best = ranked[0]
-    return Found(fitted(best, features), best, tuple(ranked), time.perf_counter() - started)
+            tell.at(done / len(tried), trial, outcome)
+    return tuple(sorted(candidates, key=lambda one: (-one.merit, -one.margin)))
+
+
+def _with_seed(name: str, given: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    draws = "random_state" in registry.find(name)().get_params(deep=False)
+    return {**given, "random_state": seed} if draws else dict(given)
+
+
+def _of_fitting_again(
+    names: Sequence[str],
+    features: Features,
+    labels: IntArray,
+    given: Mapping[str, Any],
+    seed: int,
+    folds: IntArray,
+    tell: _Teller,
+    n_jobs: int | None,
+) -> Expected:
+    """Search without each fold, and judge its rows by what was found."""
+    n_found = n_flagged = 0
+    for fold in range(int(folds.max()) + 1):
+        seen = folds != fold
+        rest = replace(features, values=np.ascontiguousarray(features.values[seen]))
+        inner = splits.stratified(labels[seen], seed)
+        best = _ranked(names, rest, labels[seen], given, seed, inner, tell, n_jobs)[0]
+        flagged = fitted(best, rest).predict(features.values[~seen]) == -1
+        n_found += int(labels[~seen][flagged].sum())
+        n_flagged += int(flagged.sum())
+    return Expected.of(n_found, n_flagged, int(labels.sum()))
 
 
 def fitted(candidate: Candidate, features: Features) -> Detector:
@@ -231,10 +311,16 @@ def fitted(candidate: Candidate, features: Features) -> Detector:
     return detector  # type: ignore[no-any-return]
 
 
-def _folds(detector: str, features: Features, labels: IntArray, seed: int) -> IntArray | None:
-    if registry.find(detector).kind == "univariate":
-        return splits.blocked(labels, features.times)
-    return splits.stratified(labels, seed)
+def _rows_stand_alone(names: Sequence[str], features: Features) -> bool:
+    """Whether rows may be held out at random: they are no series, or at least none that anybody speaks of."""
+    kinds = {registry.find(name).kind for name in names}
+    return kinds == {"multivariate"} or (len(kinds) > 1 and features.times is None)
+
+
+def _folds(names: Sequence[str], features: Features, labels: IntArray, seed: int) -> IntArray | None:
+    if _rows_stand_alone(names, features):
+        return splits.stratified(labels, seed)
+    return splits.blocked(labels, features.times)
 
 
 def _tried_side_by_side(
@@ -264,9 +350,7 @@ def _try(trial: Trial, features: Features, labels: IntArray, folds: IntArray | N
             best = ranked.best()
             at_best = known.at(parameters, best.value)
             outcome.append(
-                Candidate(
-                    trial.detector, trial.scaling, at_best, best.value, best.f1, ranked.held_out_f1(), best.margin
-                )
+                Candidate(trial.detector, trial.scaling, at_best, best.value, best.f1, best.margin, ranked.held_out())
             )
     except ValueError as error:  # scikit-learn's word for wrong parameters and for wrong rows
         raise TrainingError(f"{registry.find(trial.detector).title} on {features.source}: {error}") from error

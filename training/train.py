@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from detectors import registry
 from detectors.base import Detector, RowDetector
 from detectors.scaling import Scaled
+from training import auto
 from training.defaults import training_parameters
 from training.errors import TrainingError
 from training.features import Features
@@ -21,6 +22,7 @@ from training.model import Model
 from training.predictions import training_scores
 from training.search import can_search
 from training.search import search as best_of
+from training.series_choice import is_auto
 
 Progress = Callable[[float, str], None]
 """Called with the share that is done, 0 to 1, and what is being done now."""
@@ -41,10 +43,12 @@ def train(
 ) -> Model:
     """Train a detector: with labels the one whose verdicts agree best with them, without by `training.defaults`.
 
+    Of "auto", labels also choose which detector (`training.auto.families` are searched); without labels it is iNNE.
+
     Parameters
     ----------
     detector : str
-        Its name in the registry, in any case.
+        Its name in the registry, or "auto"; in any case.
     features : Features
         Training rows.
     labels : ndarray of int64, optional
@@ -65,8 +69,8 @@ def train(
     Returns
     -------
     Model
-        The trained model. After a search its metrics have ``search``: every candidate's F1, in sample and
-        cross-validated.
+        The trained model. After a search its metrics have ``search``: the F1 to expect on other rows with an interval,
+        and every candidate's F1, in sample and cross-validated.
 
     Raises
     ------
@@ -86,21 +90,22 @@ def train(
     ('iNNE', 3005, 1.0)
     """
     report = progress or _nobody
-    made_of = registry.find(detector)
-    name = made_of.__name__.lower()
+    names = auto.families(features) if is_auto(detector) else (registry.find(detector).__name__.lower(),)
     _check_labels(features, labels)
-    given = checked_parameters(made_of, dict(parameters or {}), seed)
+    given = _given(detector, names, dict(parameters or {}), seed)
     searched = None
-    if labels is not None and (search or (search is None and not parameters)) and can_search(name, labels, given):
+    if labels is not None and (search or (search is None and not parameters)) and can_search(names[0], labels, given):
         seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
-        searched = best_of(name, features, labels, given, seed, lambda done, doing: report(0.6 * done, doing), stopped)
-        estimator = searched.detector
+        searched = best_of(names, features, labels, given, seed, lambda done, doing: report(0.6 * done, doing), stopped)
+        name, estimator = searched.best.detector, searched.detector
     else:
-        estimator = make(made_of, training_parameters(name) | given)
+        name = _without_search(detector, names, features)
+        made_of = registry.find(name)
+        estimator = make(made_of, training_parameters(name) | checked_parameters(made_of, given, seed))
         report(0.0, f"fitting {made_of.title} on {len(features)} rows")
         fit(estimator, features)
     report(0.6, "scoring training rows")
-    scored = None if labels is not None or made_of.kind == "univariate" else _evenly_spaced(len(features))
+    scored = None if labels is not None or estimator.kind == "univariate" else _evenly_spaced(len(features))
     scores = training_scores(estimator, features, scored)
     report(0.9, "counting values")
     metrics = {} if labels is None else evaluate(labels, scores, estimator.threshold_)
@@ -134,14 +139,14 @@ def reading_options(detector: str) -> dict[str, Any]:
     Parameters
     ----------
     detector : str
-        Its name in the registry.
+        Its name in the registry, or "auto".
 
     Returns
     -------
     dict
         Keyword arguments: values of a series may be missing.
     """
-    return {"missing": registry.find(detector).kind == "univariate"}
+    return {"missing": is_auto(detector) or registry.find(detector).kind == "univariate"}
 
 
 def fit(detector: Detector, features: Features) -> None:
@@ -242,6 +247,26 @@ def checked_parameters(made_of: type[Detector], parameters: Mapping[str, Any], s
             raise TrainingError(f"the seed is {seed}, random_state is {checked['random_state']}: give one of them")
         checked["random_state"] = seed
     return checked
+
+
+def _given(detector: str, names: Sequence[str], parameters: dict[str, Any], seed: int | None) -> dict[str, Any]:
+    if not is_auto(detector):
+        return checked_parameters(registry.find(names[0]), parameters, seed)
+    if parameters:
+        raise TrainingError(f"auto chooses the detector and its parameters, so it takes no {next(iter(parameters))!r}")
+    return {}
+
+
+def _without_search(detector: str, names: Sequence[str], features: Features) -> str:
+    if not is_auto(detector):
+        return names[0]
+    if auto.WITHOUT_LABELS not in names:
+        title = registry.find(auto.WITHOUT_LABELS).title
+        raise TrainingError(
+            f"values are missing in {features.source}; without labels auto is {title}, which takes none: name a "
+            "detector of series"
+        )
+    return auto.WITHOUT_LABELS
 
 
 def _nobody(share: float, doing: str) -> None:

@@ -55,7 +55,7 @@ def _common(command: Command) -> Command:
 
 
 @submit.command()
-@click.option("--model", required=True, help="The detector, e.g. iNNE or DBSCAN.")
+@click.option("--model", required=True, help="The detector, e.g. iNNE or DBSCAN; auto for the best.")
 @click.option("--features", required=True, help="Path of the feature file in the storage.")
 @click.option("--labels", help="Path of the label file in the storage.")
 @click.option("--param", "given", type=Parameter(), multiple=True, help="A parameter of the detector.")

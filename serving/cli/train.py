@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Train a detector and write a model file.")
-@click.option("--detector", required=True, metavar="NAME", help="Which one; `inlier detectors` lists them.")
+@click.option(
+    "--detector",
+    required=True,
+    metavar="NAME",
+    help="Which one; `inlier detectors` lists them. With auto, labels choose it; without labels it is iNNE.",
+)
 @click.option(
     "--features", type=FILE, metavar="FILE", help="Train on this CSV or Parquet file: numbers under a header row."
 )
@@ -69,12 +74,13 @@ def train(
     from training.artifacts import save_model
     from training.data import read_features, read_labels
     from training.defaults import demo_parameters
+    from training.series_choice import is_auto
     from training.synthetic import clusters, series
 
     chosen = parameters(given, given_json)
     if synthetic == "demo":
         chosen = demo_parameters(detector) | chosen
-        synthetic = "series" if find(detector).kind == "univariate" else "clusters"
+        synthetic = "series" if not is_auto(detector) and find(detector).kind == "univariate" else "clusters"
     with progress_bar() as report:
         if features is not None:
             report(0.0, f"reading {features.name}")
@@ -116,16 +122,21 @@ def _summary(model: "Model", out: Path) -> str:
         judged = ", ".join(f"{name} {value:.3f}" for name, value in shown if value is not None)
         lines.append(f"against {model.metrics['n_anomalies']} labelled anomalies: {judged}")
         if found := model.metrics.get("search"):
-            expected = found["f1_cross_validated"]
-            honest = (
-                "too few labels to tell what to expect" if expected is None else f"cross-validated F1 {expected:.3f}"
-            )
             best = found["candidates"][0]
             chosen = {name: value for name, value in best["parameters"].items() if name != "random_state"}
             parameters_shown = ", ".join(
                 f"{name}={value}" for name, value in {**chosen, "scaling": best["scaling"]}.items()
             )
-            lines.append(f"best of {found['n_candidates']} candidates: {parameters_shown}; {honest}")
+            lines.append(f"best of {found['n_candidates']} candidates: {model.title} with {parameters_shown}")
+            lines.append(_expectation(found))
         elif model.metrics["n_anomalies"] in (0, model.n_rows):
             lines.append("note: all labels are the same, so there was nothing to search by")
     return "\n".join([*lines, f"model file {out} ({out.stat().st_size} bytes), sidecar {out}.json"])
+
+
+def _expectation(found: dict[str, Any]) -> str:
+    expected, interval = found["f1_cross_validated"], found["f1_interval"]
+    if expected is None or interval is None:
+        return "too few labels to tell what to expect on other rows"
+    low, high = interval
+    return f"on other rows expect F1 {expected:.3f}, {found['confidence']:.0%} interval {low:.2f} to {high:.2f}"

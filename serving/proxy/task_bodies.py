@@ -131,7 +131,10 @@ class TrainBody(TaskBody):
     kind = "train"
 
     model_name: str = Field(
-        max_length=80, examples=["iNNE"], description="A detector, in any case: DBSCAN, iNNE, IQR, Quantile, Persist."
+        max_length=80,
+        examples=["iNNE"],
+        description="A detector, in any case: DBSCAN, iNNE, IQR, Quantile, Persist; or auto: with labels the "
+        "best of all, without them iNNE.",
     )
     train_feature_file: Path = Field(
         examples=["testprojectid1/testfileid1/cogen_feature"],

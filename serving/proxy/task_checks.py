@@ -33,7 +33,7 @@ def check(body: TaskBody, storage: Storage, max_depth: int) -> None:
     if body.parameters is not None and _depth(body.parameters) > max_depth:
         raise RequestError(f"parameters: nested more than {max_depth} deep")
     if isinstance(body, TrainBody):
-        _check_parameters(_detector("model_name", body.model_name), body.parameters)
+        _check_detector(body)
         _check_file(storage, "train_feature_file", body.train_feature_file)
         if body.train_label_file is not None:
             _check_file(storage, "train_label_file", body.train_label_file)
@@ -45,6 +45,13 @@ def check(body: TaskBody, storage: Storage, max_depth: int) -> None:
     elif isinstance(body, InferBody):
         _check_file(storage, "features_file", body.features_file)
         _check_infer(body, storage)
+
+
+def _check_detector(body: TrainBody) -> None:
+    if is_auto(body.model_name):
+        _refuse_parameters(body, "auto chooses the detector and its parameters")
+    else:
+        _check_parameters(_detector("model_name", body.model_name), body.parameters)
 
 
 def _check_infer(body: InferBody, storage: Storage) -> None:

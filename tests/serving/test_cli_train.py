@@ -152,6 +152,19 @@ def test_wrong_input_is_one_line(out: Path, files: tuple[Path, Path], tmp_path: 
     assert not out.exists()
 
 
+def test_auto_says_which_detector_won_and_what_to_expect(tmp_path: Path, out: Path) -> None:
+    features, labels = clusters(n_per_cluster=60, seed=0)
+    rows, truth = tmp_path / "rows.csv", tmp_path / "truth.csv"
+    pd.DataFrame(features.values, columns=list(features.names)).to_csv(rows, index=False)
+    pd.DataFrame({"label": labels}).to_csv(truth, index=False)
+    result = inlier("train", "--detector", "auto", "--features", rows, "--labels", truth, "--out", out)
+    assert result.exit_code == 0, result.output
+    title = load_model(out).title
+    assert re.search(rf"best of \d+ candidates: {title} with ", result.output)
+    assert re.search(r"on other rows expect F1 [01]\.\d{3}, 95% interval [01]\.\d\d to [01]\.\d\d", result.output)
+    assert inlier("train", "--detector", "auto", "--features", rows, "--out", out).output.startswith("iNNE trained on")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

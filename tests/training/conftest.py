@@ -15,7 +15,7 @@ from training.train import train
 @pytest.fixture(scope="session")
 def model() -> Model:
     features, labels = clusters(seed=3)
-    return train("inne", features, labels, {"n_estimators": 8}, seed=3)
+    return train("inne", features, labels, {"n_estimators": 8, "scaling": "none"}, seed=3)
 
 
 @pytest.fixture(scope="session")

@@ -147,6 +147,19 @@ class TestTrain:
         assert again.result.metrics is not None
         assert again.result.metrics["f1"] == outcome.result.metrics["f1"]
 
+    def test_auto_names_the_files_after_what_it_chose(self, quick: Job) -> None:
+        small, truth = clusters(n_per_cluster=60, seed=3)
+        upload(quick.storage, "p/f/small", small)
+        put(quick.storage, "p/f/truth.csv", ("label\n" + "\n".join(map(str, truth)) + "\n").encode())
+        outcome = train(TrainRequest("auto", "p/f/small", "p/f/truth"), quick)
+        outcome.publish()
+        result = outcome.result
+        assert result.model_path == f"p/f/anomaly_detection/1727161197_{result.detector}_model.pkl"
+        assert result.metrics is not None
+        assert result.metrics["search"]["detector"] == result.detector
+        assert len(result.metrics["search"]["f1_interval"]) == 2
+        assert train(TrainRequest("auto", "p/f/small"), replace(quick, stamp=2)).result.detector == "inne"
+
     def test_a_series(self, quick: Job) -> None:
         outcome = train(TrainRequest("persist", SERIES, parameters={"c": 5.0}), quick)
         outcome.publish()

@@ -112,7 +112,7 @@ def test_the_search_is_never_worse_than_the_defaults(name):
 def test_all_that_should_be_is_tried():
     features, labels = overlapping()
     tried = {(one.scaling, one.parameters["min_samples"]) for one in search("dbscan", features, labels).candidates}
-    scalings = ("none", "standard", "robust", "min-max")
+    scalings = ("none", "standard", "robust", "min-max", "absolute")
     assert tried == {(scaling, m) for scaling in scalings for m in range(2, 21)}
     sizes = {
         (one.scaling, one.parameters["max_samples"])
@@ -130,15 +130,19 @@ def test_one_column_is_not_scaled():
 def test_cross_validation_promises_less_where_labels_are_noise():
     rng = np.random.default_rng(0)
     features, labels = features_of(rng.normal(size=(300, 2))), (rng.random(300) < 0.05).astype(np.int64)
-    best = search("dbscan", features, labels).best
-    assert best.f1_cross_validated < best.f1
+    found = search("dbscan", features, labels)
+    assert found.expected.f1 < found.best.f1
+    assert found.expected.low < found.expected.f1 < found.expected.high
 
 
 def test_too_few_labels_leave_no_cross_validation():
     features, labels = overlapping()
     only = np.zeros_like(labels)
     only[-1] = 1
-    assert search("dbscan", features, only).best.f1_cross_validated is None
+    found = search("dbscan", features, only)
+    assert found.best.f1_cross_validated is None
+    assert found.expected is None
+    assert found.report()["f1_interval"] is None
 
 
 def test_the_same_seed_finds_the_same_on_any_number_of_threads():
@@ -184,7 +188,7 @@ def test_progress_is_told_and_a_search_can_be_stopped():
     features, labels = overlapping()
     told = []
     search("dbscan", features, labels, progress=lambda share, doing: told.append((share, doing)))
-    assert [share for share, _ in told] == [0.25, 0.5, 0.75, 1.0]
+    assert [share for share, _ in told] == [0.2, 0.4, 0.6, 0.8, 1.0]
     assert "standard scaling" in told[1][1]
     asked = iter([False, True])
     with pytest.raises(JobStopped):
@@ -202,8 +206,8 @@ def test_training_with_labels_searches_and_the_file_holds_it_all(tmp_path):
     features, labels = overlapping()
     model = train("dbscan", features, labels, seed=0)
     assert model.metrics["f1"] == pytest.approx(model.metrics["search"]["f1"])
-    assert len(model.metrics["search"]["candidates"]) == 76
-    assert model.parameters["scaling"] in ("standard", "robust", "min-max")
+    assert len(model.metrics["search"]["candidates"]) == 95
+    assert model.parameters["scaling"] in ("standard", "robust", "min-max", "absolute")
     assert isinstance(model.detector, Scaled)
     assert model.title == "DBSCAN"
     json.dumps(model.metadata(), allow_nan=False)
@@ -229,3 +233,50 @@ def test_a_limit_found_for_inne_is_the_model_s_threshold(tmp_path):
     assert model.threshold == pytest.approx(model.metrics["search"]["candidates"][0]["limit"])
     restored = load_model(save_model(model, tmp_path / "model.pkl"))
     assert restored.threshold == model.threshold
+
+
+def test_a_given_scaling_is_the_only_one():
+    features, labels = overlapping()
+    assert {one.scaling for one in search("dbscan", features, labels, {"scaling": "robust"}).candidates} == {"robust"}
+
+
+def few(seed, share=0.1):
+    rng = np.random.default_rng(seed)
+    labels = (rng.random(90) < share).astype(np.int64)
+    labels[:2] = 1
+    return features_of(rng.normal(size=(90, 3)) + labels[:, np.newaxis] * 2.0), labels
+
+
+def test_with_few_rows_what_to_expect_comes_from_fitting_again():
+    """Shared rows would tell their own label: of noise nothing is to be expected."""
+    rng = np.random.default_rng(3)
+    expected = []
+    for seed in range(8):
+        features, labels = few(seed)
+        found = search(["dbscan", "iqr"], features, rng.permutation(labels))
+        expected.append((found.expected.f1, found.best.f1_cross_validated))
+    assert np.mean(expected, axis=0)[0] < 0.3
+    assert np.mean(expected, axis=0)[0] < np.mean(expected, axis=0)[1] - 0.1
+
+
+def test_the_rounds_of_a_search_among_few_rows_are_told_as_one():
+    features, labels = few(0)
+    told = []
+    search("dbscan", features, labels, progress=lambda share, doing: told.append(share))
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+    assert len(told) == 5 * 6
+
+
+def test_families_compete_and_the_best_is_kept():
+    features, labels = overlapping()
+    found = search(["inne", "dbscan", "iqr"], features, labels)
+    assert {one.detector for one in found.candidates} == {"inne", "dbscan", "iqr"}
+    assert found.best.merit == max(one.merit for one in found.candidates)
+    assert type(getattr(found.detector, "detector", found.detector)).__name__.lower() == found.best.detector
+    assert found.report()["detector"] == found.best.detector
+
+
+def test_wrong_parameters_of_one_family_are_refused_for_several():
+    with pytest.raises(TrainingError):
+        search([], *overlapping())

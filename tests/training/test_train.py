@@ -8,7 +8,7 @@ import pytest
 
 from detectors.errors import UnknownDetector
 from detectors.registry import DETECTORS
-from training import defaults
+from training import auto, defaults
 from training import train as training
 from training.artifacts import dump_model, parse_model
 from training.errors import TrainingError
@@ -125,3 +125,61 @@ def test_many_rows_are_scored_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_only_series_may_miss_values(any_detector: str) -> None:
     assert reading_options(any_detector)["missing"] is (DETECTORS[any_detector].kind == "univariate")
+
+
+def test_auto_searches_all_that_may_judge_the_rows() -> None:
+    features, labels = clusters(n_per_cluster=60)
+    model = train("Auto", features, labels, seed=0)
+    tried = {candidate["detector"] for candidate in model.metrics["search"]["candidates"]}
+    assert tried == {"inne", "dbscan", "iqr", "quantile"}
+    assert model.detector_name == model.metrics["search"]["detector"]
+    low, high = model.metrics["search"]["f1_interval"]
+    assert 0.0 <= low <= model.metrics["search"]["f1_cross_validated"] <= high <= 1.0
+    assert parse_model(*dump_model(model)).metadata() == model.metadata()
+
+
+def test_auto_judges_the_order_of_rows_where_times_tell_it() -> None:
+    line, labels = series(n_rows=300, n_spikes=6, n_shifts=0)
+    assert set(auto.families(line)) == set(DETECTORS)
+    assert {"inne", "iqr"} <= set(auto.families(Features(line.values, line.names))) <= set(DETECTORS) - {"persist"}
+    line.values[3] = np.nan
+    assert not {"inne", "dbscan"} & set(auto.families(line))
+    model = train("auto", line, labels, seed=0)
+    assert DETECTORS[model.detector_name].kind == "univariate"
+
+
+def test_auto_without_labels_is_inne() -> None:
+    features, labels = clusters(n_per_cluster=60)
+    for model in (
+        train("auto", features, seed=3),
+        train("auto", features, np.zeros_like(labels), seed=3),
+        train("auto", features, labels, seed=3, search=False),
+    ):
+        usual = train("inne", features, seed=3)
+        assert (model.detector_name, model.parameters) == ("inne", usual.parameters)
+        assert model.threshold == usual.threshold
+    with pytest.raises(TrainingError, match="auto is iNNE, which takes none: name a detector of series"):
+        train("auto", Features(np.full((9, 2), np.nan), ("a", "b")))
+
+
+def test_auto_takes_no_parameters() -> None:
+    with pytest.raises(TrainingError, match="so it takes no 'n_estimators'"):
+        train("auto", clusters()[0], parameters={"n_estimators": 3})
+
+
+def test_scaling_may_be_told() -> None:
+    features, _ = clusters(n_per_cluster=60)
+    assert train("inne", features, seed=0).parameters["scaling"] == "absolute"
+    assert "scaling" not in train("inne", features, parameters={"scaling": "none"}, seed=0).parameters
+    assert train("dbscan", features, parameters={"scaling": "robust"}).parameters["scaling"] == "robust"
+    with pytest.raises(TrainingError, match=r"iNNE on .*'scaling' parameter"):
+        train("inne", features, parameters={"scaling": "rather"})
+    with pytest.raises(TrainingError, match="IQR has no parameter 'scaling'"):
+        train("iqr", features, parameters={"scaling": "robust"})
+
+
+def test_the_units_of_features_do_not_matter() -> None:
+    features, _ = clusters(n_per_cluster=60)
+    other = Features(features.values * 2.0 ** np.array([-30, 0, 9, 40]), features.names)
+    scores = [train("inne", one, seed=0).detector.anomaly_score(one.values) for one in (features, other)]
+    np.testing.assert_array_equal(*scores)

@@ -17,7 +17,7 @@ class TrainRequest:
     Attributes
     ----------
     detector : str
-        Its name, in any case.
+        Its name, or "auto"; in any case.
     feature_file, label_file : str or None
         Names in the storage, with or without ``.csv`` or ``.parquet``.
     parameters : mapping

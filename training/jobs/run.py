@@ -18,6 +18,7 @@ from training.metrics import evaluate
 from training.model import Model
 from training.predictions import Predictions, predict, write_csv
 from training.series_choice import choose, is_auto
+from training.train import reading_options
 from training.train import train as train_model
 
 Labels = npt.NDArray[np.int64] | None
@@ -43,16 +44,21 @@ def train(request: TrainRequest, job: Job) -> Outcome:
     detectors.errors.InlierError
         Whatever is wrong with the request or its files; nothing stays staged.
     """
-    detector = registry.find(request.detector)
+    series = reading_options(request.detector)["missing"]  # refuses what is no detector before anything is read
     steps, features_key = _begin(job, request.feature_file, charts=request.save_charts)
     labels_key = None if request.label_file is None else job.storage.resolve(request.label_file)
-    with Outputs(job, features_key, detector.__name__.lower()) as outputs:
-        features = features_of(job, features_key, series=detector.kind == "univariate")
-        labels = None if labels_key is None else labels_of(job, labels_key, features)
-        progress = steps.between(0.1, 0.7)
-        model = train_model(
-            detector.__name__, features, labels, request.parameters, job.seed, progress, stopped=job.stopped
-        )
+    features = features_of(job, features_key, series=series)
+    labels = None if labels_key is None else labels_of(job, labels_key, features)
+    model = train_model(
+        request.detector,
+        features,
+        labels,
+        request.parameters,
+        job.seed,
+        steps.between(0.1, 0.7),
+        stopped=job.stopped,
+    )
+    with Outputs(job, features_key, model.detector_name) as outputs:
         steps.at(0.7, f"scoring {len(features):,} rows")
         predictions = predict(model, features, of_training=True)
         result = _write(outputs, steps, model, features, predictions, labels, None, charts=request.save_charts)

@@ -1,0 +1,33 @@
+"""The detector called "auto": with labels the best of all that may judge the rows, without them iNNE."""
+
+import numpy as np
+
+from detectors import registry
+from training.candidates import family
+from training.features import Features
+
+WITHOUT_LABELS = "inne"
+"""The one that needs the least of the data: neither an order of rows, nor a radius, nor features of one unit. On the
+public sets it finds the most without labels (docs/quality.md)."""
+
+
+def families(features: Features) -> tuple[str, ...]:
+    """The detectors that may judge rows.
+
+    Parameters
+    ----------
+    features : Features
+        Training rows.
+
+    Returns
+    -------
+    tuple of str
+        Keys of the registry. Detectors of rows, unless values are missing; and those of series, but the ones that look
+        at the order of rows only where times tell it.
+    """
+    whole = not np.isnan(features.values).any()
+    return tuple(
+        name
+        for name, made_of in registry.DETECTORS.items()
+        if (whole if made_of.kind == "multivariate" else features.times is not None or family(name).order_free)
+    )
