@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from serving.deploy.manifest import render
+from serving.deploy.service import Service
+from serving.settings import DeploySettings
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "k8s"
 OVERLAYS = ("local", "production")
@@ -78,6 +82,13 @@ def containers(workload: Document) -> Iterator[Document]:
 def pod_labels(workload: Document) -> dict[str, str]:
     labels: dict[str, str] = workload["spec"]["template"]["metadata"]["labels"]
     return labels
+
+
+def microservice() -> tuple[Document, Document]:
+    """A Deployment and a Service of start-microservice's making."""
+    service = Service("inne", "inlier/inne:0.1.0", None, "rest", 1.0, "inlier/inne:0.1.0")
+    found = {item["kind"]: item for item in render(service, DeploySettings())["items"]}
+    return found["Deployment"], found["Service"]
 
 
 def settings(overlay: str) -> dict[str, str]:

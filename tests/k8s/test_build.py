@@ -10,7 +10,7 @@ import pytest
 import yaml
 from kubernetes_validate import utils
 
-from tests.k8s.manifests import FOLDER, NAMESPACE, OVERLAYS, documents, of_kind, rendered
+from tests.k8s.manifests import FOLDER, NAMESPACE, OVERLAYS, documents, microservice, of_kind, rendered
 
 OLDEST = (1, 29)
 VERSIONS = sorted(
@@ -42,6 +42,7 @@ def all_documents() -> Iterator[dict[str, Any]]:
                 seen.add(text)
                 yield document
     yield yaml.safe_load((FOLDER / "namespace.yaml").read_text())
+    yield from microservice()
 
 
 def test_the_newest_kubernetes_is_among_the_versions() -> None:

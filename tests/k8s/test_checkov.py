@@ -8,11 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from serving.deploy.manifest import render
-from serving.deploy.service import Service
-from serving.settings import DeploySettings
 from tests.environments import environment
-from tests.k8s.manifests import FOLDER, OVERLAYS, documents, rendered
+from tests.k8s.manifests import FOLDER, OVERLAYS, documents, microservice, rendered
 
 LOCK = Path(__file__).with_name("checkov") / "requirements.txt"
 pytestmark = pytest.mark.slow
@@ -62,9 +59,8 @@ def test_no_justification_is_left_over() -> None:
 
 
 def test_a_microservice_has_no_other_failures_than_ours(tmp_path: Path) -> None:
-    service = Service("inne", "inlier/inne:0.1.0", None, "rest", 1.0, "inlier/inne:0.1.0")
     path = tmp_path / "microservice.yaml"
-    path.write_text(yaml.safe_dump_all(render(service, DeploySettings())["items"]))
+    path.write_text(yaml.safe_dump_all(microservice()))
     failures = {check["check_id"] for check in _of(checked(path), "failed")}
     # a tag of a version, the pull policy that fits it, and the network policy, which an overlay has for all of them
     assert failures <= {"CKV_K8S_43", "CKV_K8S_15", "CKV2_K8S_6"}

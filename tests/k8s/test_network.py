@@ -2,10 +2,7 @@
 
 import pytest
 
-from serving.deploy.manifest import render
-from serving.deploy.service import Service
-from serving.settings import DeploySettings
-from tests.k8s.manifests import OVERLAYS, Document, of_kind, pod_labels, workloads
+from tests.k8s.manifests import OVERLAYS, Document, microservice, of_kind, pod_labels, workloads
 from tests.k8s.network import Peer, applying, reaches
 
 DNS = Peer({"k8s-app": "kube-dns"}, "kube-system")
@@ -20,10 +17,7 @@ ELSEWHERE = Peer({"app.kubernetes.io/name": "inlier", "app.kubernetes.io/compone
 def part(overlay: str, component: str) -> Peer:
     """The pods of a part of Inlier, with all labels that they have."""
     if component == "microservice":
-        service = Service("inne", "inlier/inne:0.1.0", None, "rest", 1.0, "inlier/inne:0.1.0")
-        manifest = render(service, DeploySettings())
-        (deployment,) = [item for item in manifest["items"] if item["kind"] == "Deployment"]
-        return Peer(pod_labels(deployment))
+        return Peer(pod_labels(microservice()[0]))
     (found,) = [
         workload
         for workload in of_kind(overlay, "Deployment", "StatefulSet")

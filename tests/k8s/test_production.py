@@ -5,13 +5,11 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from serving.deploy.manifest import render
-from serving.deploy.service import Service
-from serving.settings import DeploySettings
 from tests.k8s.manifests import (
     FOLDER,
     Document,
     find,
+    microservice,
     of_kind,
     pod,
     pod_labels,
@@ -22,13 +20,6 @@ from tests.k8s.manifests import (
 PRODUCTION = [parameter for parameter in workloads() if parameter.values[0] == "production"]
 every_workload = pytest.mark.parametrize(("overlay", "workload"), PRODUCTION)
 SCALED = ("inlier-proxy", "inlier-worker")
-
-
-def microservice() -> tuple[Document, Document]:
-    """A Deployment and a Service of start-microservice's making."""
-    service = Service("inne", "inlier/inne:0.1.0", None, "rest", 1.0, "inlier/inne:0.1.0")
-    found = {item["kind"]: item for item in render(service, DeploySettings())["items"]}
-    return found["Deployment"], found["Service"]
 
 
 @every_workload
