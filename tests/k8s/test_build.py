@@ -20,7 +20,7 @@ VERSIONS = sorted(
         if (version := tuple(int(part) for part in found.split(".")[:2])) >= OLDEST
     }
 )
-CUSTOM = {"ServiceMonitor"}
+CUSTOM = {"ServiceMonitor", "PrometheusRule"}
 """Of the Prometheus operator: no schema of Kubernetes has it."""
 CLUSTER_WIDE = {"PriorityClass"}
 

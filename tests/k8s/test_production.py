@@ -1,5 +1,6 @@
 """What production has besides: how many there are, what holds them up, what is measured."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,8 @@ import yaml
 
 from tests.k8s.manifests import (
     FOLDER,
+    NAMESPACE,
+    ROOT,
     Document,
     find,
     microservice,
@@ -98,6 +101,20 @@ def test_workers_are_scaled_by_the_queue() -> None:
     assert rule["name"]["as"] == name
     assert rule["seriesQuery"].startswith(f"{name}{{")
     assert "max(" in rule["metricsQuery"], "every proxy shows the whole queue"
+
+
+def test_alerts_are_of_metrics_that_there_are() -> None:
+    source = "".join(path.read_text() for path in (ROOT / "serving" / "proxy").glob("*metrics.py"))
+    (rules,) = of_kind("production", "PrometheusRule")
+    alerts = [rule for group in rules["spec"]["groups"] for rule in group["rules"]]
+    assert len(alerts) >= 3
+    for alert in alerts:
+        named = set(re.findall(r"\binlier_\w+", alert["expr"]))
+        assert named
+        for name in named:
+            assert f'"{name}"' in source, name
+        assert f'namespace="{NAMESPACE}"' in alert["expr"]
+        assert alert["annotations"]["summary"]
 
 
 def endpoints(monitor: Document) -> Iterator[Document]:
