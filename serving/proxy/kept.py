@@ -36,6 +36,12 @@ class Kept(Generic[T]):
                 self._held.move_to_end(address)
             return found
 
+    def forget(self, address: str, held: T) -> None:
+        """Forget what is kept for an address, if it is still that."""
+        with self._lock:
+            if self._held.get(address) is held:
+                del self._held[address]
+
     def clear(self) -> list[T]:
         """Forget and return all."""
         with self._lock:

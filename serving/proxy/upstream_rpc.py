@@ -1,6 +1,6 @@
 """Microservices over gRPC: ``seldon.protos.Model/Predict`` on channels that live as long as the process."""
 
-from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,11 +18,33 @@ from serving.settings import GatewaySettings
 METHOD = "/seldon.protos.Model/Predict"
 STATUS = "inlier-status"
 """In the trailing metadata of a microservice of ours: the status that REST would have answered with."""
+CONNECTIONS = 4
 BACKOFF_MS = 1000
 IDLE_MS = 60_000
 CLIENT_FAULTS = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE, grpc.StatusCode.FAILED_PRECONDITION}
 
-Call = Callable[..., Any]
+
+class _Channels:
+    """A few connections to one address, which take turns: a service spreads connections over its pods, not calls."""
+
+    def __init__(self, target: str, options: list[tuple[str, Any]]) -> None:
+        self._channels = [grpc.insecure_channel(target, options=options) for _ in range(CONNECTIONS)]
+        self._turns = cycle([self._predict(channel) for channel in self._channels])
+
+    @staticmethod
+    def _predict(channel: grpc.Channel) -> Any:
+        return channel.unary_unary(
+            METHOD,
+            request_serializer=pb.SeldonMessage.SerializeToString,
+            response_deserializer=pb.SeldonMessage.FromString,
+        )
+
+    def call(self, message: pb.SeldonMessage, timeout: float) -> Any:
+        return next(self._turns)(message, timeout=timeout)
+
+    def close(self) -> None:
+        for channel in self._channels:
+            channel.close()
 
 
 class RpcUpstream:
@@ -32,6 +54,7 @@ class RpcUpstream:
         self._settings = settings
         self._options = [
             ("grpc.enable_http_proxy", 0),
+            ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection
             ("grpc.enable_retries", 0),  # the gateway draws again, which a channel cannot
             ("grpc.lb_policy_name", "round_robin"),  # over all addresses of a headless service
             ("grpc.min_reconnect_backoff_ms", settings.connect_ms),  # also how long one attempt to connect may take
@@ -44,10 +67,13 @@ class RpcUpstream:
 
     def predict(self, route: Route, rows: Rows, puid: str) -> Any:
         """Return a microservice's answer; see ``Upstream.predict``. The time to answer includes connecting."""
-        _, call = self._kept.of(route.url)
+        channels = self._kept.of(route.url)
         try:
-            reply = call(write_rows(rows, puid), timeout=self._settings.read_ms / 1000)
+            reply = channels.call(write_rows(rows, puid), timeout=self._settings.read_ms / 1000)
         except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                # The other end may have gone without a word; a channel would find out after a quarter of an hour
+                self._kept.forget(route.url, channels)
             raise self._failure(error, route) from error
         try:
             return read_reply(reply)
@@ -56,17 +82,11 @@ class RpcUpstream:
 
     def close(self) -> None:
         """Close the channels."""
-        for channel, _ in self._kept.clear():
-            channel.close()
+        for channels in self._kept.clear():
+            channels.close()
 
-    def _open(self, url: str) -> tuple[grpc.Channel, Call]:
-        channel = grpc.insecure_channel(urlsplit(url).netloc, options=self._options)
-        call = channel.unary_unary(
-            METHOD,
-            request_serializer=pb.SeldonMessage.SerializeToString,
-            response_deserializer=pb.SeldonMessage.FromString,
-        )
-        return channel, call
+    def _open(self, url: str) -> "_Channels":
+        return _Channels(urlsplit(url).netloc, self._options)
 
     def _failure(self, error: Any, route: Route) -> ProxyError:
         """Return what a failed call means; what the microservice itself said of it comes first."""

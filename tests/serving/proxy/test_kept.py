@@ -16,3 +16,14 @@ def test_the_longest_unused_are_forgotten(monkeypatch):
     assert kept_ones.clear() == ["A", "B"]
     assert kept_ones.of("a") == "A"
     assert len(made) == 5
+
+
+def test_what_was_replaced_meanwhile_stays():
+    kept_ones = Kept(lambda address: [address])
+    first = kept_ones.of("a")
+    kept_ones.forget("a", first)
+    second = kept_ones.of("a")
+    assert second is not first
+    kept_ones.forget("a", first)
+    assert kept_ones.of("a") is second
+    kept_ones.forget("never", first)

@@ -7,14 +7,14 @@ import grpc
 import pytest
 
 from serving.deploy.declared import free_port
-from serving.errors import UpstreamDown
+from serving.errors import UpstreamDown, UpstreamSlow
 from serving.protocols.wire import prediction_pb2 as pb
 from serving.proxy.payload import Rows
 from serving.proxy.store import Route
 from serving.proxy.upstream import Upstream
 from serving.settings import GatewaySettings
 from tests.serving.microservice.processes import ours
-from tests.serving.proxy.fake_microservice import FakeRpcMicroservice
+from tests.serving.proxy.fake_microservice import FakeRpcMicroservice, sum_message
 
 SEED_JSON = '{"data":{"f1":2.1,"f2":2.05,"f3":1.95,"f4":2.01}}'
 
@@ -164,6 +164,41 @@ def test_a_microservice_that_comes_back_is_reached_again():
             time.sleep(0.02)
     upstream.close()
     second.close()
+
+
+def test_calls_take_turns_on_several_connections(rpc):
+    upstream = Upstream(GatewaySettings())
+    peers = set()
+
+    def reply(message, context):
+        peers.add(context.peer())
+        return sum_message(message)
+
+    rpc.reply = reply
+    for _ in range(8):
+        upstream.predict(Route("a", 1.0, "rpc", rpc.url, None), Rows(["a"], [[1.0]]), "p")
+    assert len(peers) == 4
+    upstream.close()
+
+
+def test_after_a_time_out_connections_are_new(rpc):
+    upstream = Upstream(GatewaySettings(read_ms=200))
+    route, rows = Route("a", 1.0, "rpc", rpc.url, None), Rows(["a"], [[1.0]])
+    peers = []
+
+    def reply(message, context):
+        peers.append(context.peer())
+        if len(peers) == 1:
+            time.sleep(0.5)
+        return sum_message(message)
+
+    rpc.reply = reply
+    with pytest.raises(UpstreamSlow):
+        upstream.predict(route, rows, "p")
+    for _ in range(4):
+        upstream.predict(route, rows, "p")
+    assert len(set(peers)) == 5
+    upstream.close()
 
 
 def test_more_microservices_than_channels(monkeypatch):
