@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from celery import Celery
 from celery.exceptions import CeleryError
@@ -69,7 +69,20 @@ def _broker(url: str, home: HomeSettings) -> dict[str, Any]:
         options |= {"confirm_publish": True}
     else:
         raise DeployError(f"a broker is redis://, amqp:// or filesystem://, not {parts.scheme}://")
-    return {"broker_url": url, "broker_connection_max_retries": None, "broker_transport_options": options}
+    return {"broker_connection_max_retries": None, "broker_transport_options": options, **_verified(parts)}
+
+
+def _verified(parts: SplitResult) -> dict[str, Any]:
+    """Have the broker's certificate checked, unless the URL of a Redis says otherwise.
+
+    By itself kombu asks Redis for no certificate, and RabbitMQ for one of any name.
+    """
+    url = parts.geturl()
+    if parts.scheme == "amqps":
+        return {"broker_url": url, "broker_use_ssl": {"server_hostname": parts.hostname}}
+    if parts.scheme == "rediss" and "ssl_cert_reqs" not in parse_qs(parts.query):
+        url = parts._replace(query=f"{parts.query}&ssl_cert_reqs=required".lstrip("&")).geturl()
+    return {"broker_url": url}
 
 
 def send(app: Celery, task_id: str, celery_id: str) -> bool:
