@@ -1,6 +1,8 @@
 """How the commands beside ``inlier`` end: an error is one line on standard error, and a status that is not 0."""
 
+import signal
 import sys
+from types import FrameType
 
 import click
 
@@ -11,7 +13,8 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def run(command: click.Command, name: str) -> None:
-    """Run a command and exit."""
+    """Run a command and exit; told to end, it takes back what it has begun, as after Ctrl-C."""
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         status = command.main(prog_name=name, standalone_mode=False)
     except InlierError as error:
@@ -22,6 +25,10 @@ def run(command: click.Command, name: str) -> None:
         _end("interrupted", INTERRUPTED)
     else:
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise KeyboardInterrupt
 
 
 def _end(message: str, status: int) -> None:

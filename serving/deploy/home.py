@@ -116,12 +116,18 @@ class Home:
         here = self.path / "supervisor.sock"
         if len(os.fsencode(here)) <= SOCKET_LIMIT and PLAIN_PATH.fullmatch(str(here)):
             return here
-        folder = Path("/tmp") / f"inlier-{os.getuid()}"  # noqa: S108  # checked below; $TMPDIR may be long again
-        folder.mkdir(mode=0o700, exist_ok=True)
-        status = folder.lstat()
-        if status.st_uid != os.getuid() or status.st_mode & 0o77 or folder.is_symlink():
-            raise DeployError(f"{folder} should be a folder of yours that no one else may enter")
+        folder = private_folder()
         return folder / f"{hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]}.sock"
+
+
+def private_folder() -> Path:
+    """Return a folder of this user's for sockets and locks, which nobody else may enter; $TMPDIR may be too long."""
+    folder = Path("/tmp") / f"inlier-{os.getuid()}"  # noqa: S108  # checked below
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o77 or folder.is_symlink():
+        raise DeployError(f"{folder} should be a folder of yours that no one else may enter")
+    return folder
 
 
 def write_text(path: Path, text: str, mode: int = 0o600) -> None:

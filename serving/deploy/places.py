@@ -16,8 +16,8 @@ from serving.errors import ClusterError, DeployError
 from serving.settings import DeploySettings, HomeSettings
 
 DEFAULT_SERVER = "http://127.0.0.1:8000"
-RUNTIMES = ("process", "kubernetes")
-Name = Literal["auto", "process", "kubernetes"]
+RUNTIMES = ("process", "kubernetes", "docker")
+Name = Literal["auto", "process", "kubernetes", "docker"]
 
 
 def named_proxy(server: str | None) -> Proxy | None:
@@ -89,6 +89,13 @@ def find(
             process = ProcessRuntime(home, settings, say)
             yield process, stack.enter_context(closing(proxy or Proxy(process.server)))
             return
+        if runtime == "docker":
+            from serving.deploy.docker import DockerRuntime, find_engine
+
+            running = home.running()
+            proxy = stack.enter_context(closing(proxy or Proxy(running.server if running else DEFAULT_SERVER)))
+            yield DockerRuntime(find_engine(), settings, say), proxy
+            return
         from serving.deploy.kubernetes import KubernetesRuntime
 
         cluster = stack.enter_context(closing(cluster or clusters.connect(context, settings.namespace)))
@@ -108,4 +115,12 @@ def _auto(home: Home, context: str | None, settings: DeploySettings) -> tuple[Na
         no_cluster = str(error)
     else:
         return "kubernetes", f"{cluster.place.title} answers at {cluster.configuration.host}", cluster
-    raise DeployError(f"nothing to run microservices on: nothing runs in {home.path} (`inlier up` does), {no_cluster}")
+    from serving.deploy.docker import find_engine
+
+    try:
+        engine = find_engine()
+    except DeployError as error:
+        raise DeployError(
+            f"nothing to run microservices on: nothing runs in {home.path} (`inlier up` does); {no_cluster}; {error}"
+        ) from None
+    return "docker", f"{engine.program} answers; {no_cluster}", None
