@@ -156,6 +156,10 @@ class DetectorModel:
             _refuse(error)
         self._last.judged = judged
         scores = judged.scores
+        if len(scores) == 1:  # most requests; each call of numpy's costs as much as all of this
+            score = float(scores[0])
+            judged.labels = [1 if score > threshold else 0]
+            return np.array(((score, 1.0 - score),))
         judged.labels = (scores > threshold).astype(int).tolist()
         answer = np.empty((len(scores), 2))
         answer[:, 0] = scores
@@ -181,7 +185,7 @@ class DetectorModel:
                 raise BadData(str(error)) from error
         elif rows.shape[1] != len(names):
             raise BadData(f"there are {len(names)} names for rows of {rows.shape[1]} numbers")
-        return np.ascontiguousarray(rows)
+        return rows if rows.flags.c_contiguous else np.ascontiguousarray(rows)
 
     def explain(self, judged: Judged) -> FloatArray:
         """How much each feature did to the score of each row.

@@ -10,6 +10,7 @@ from serving.errors import BadData
 
 NUMERIC: Final = "fiub"
 """Kinds of numpy's dtypes that are numbers; a truth value is 0 or 1."""
+_FLOAT64: Final = np.dtype(np.float64)
 _KINDS: dict[type, str] = {dict: "an object", list: "a list", str: "text", bytes: "bytes"}
 
 
@@ -76,6 +77,8 @@ def matrix(values: npt.ArrayLike, names: Sequence[str] = (), *, missing: bool = 
     if not isinstance(values, np.ndarray | list):
         raise BadData(f"rows of numbers are needed, not {kind(values)}")
     found = values if isinstance(values, np.ndarray) else array(values)
+    if found.dtype is _FLOAT64 and found.ndim == 2 and found.size and found.flags.c_contiguous:
+        return found
     if not found.ndim:
         raise BadData(f"rows of numbers are needed, not {kind(found.item())}")
     if found.dtype.kind not in NUMERIC:

@@ -19,6 +19,7 @@ from serving.protocols import numbers, tftensor
 
 _OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 _NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
+_NATIVE: Final = frozenset(np.dtype(name) for name in ("<f8", "<i8", "<f4", "<i4"))
 _KINDS = ("jsonData", "strData", "binData")
 
 
@@ -222,7 +223,7 @@ def data_field(kind: str, data: Any, names: Sequence[str]) -> dict[str, Any]:
 
 def _serializable(values: npt.NDArray[Any]) -> Any:
     """An array where orjson writes arrays itself, else its list."""
-    native = values.dtype.str in ("<f8", "<i8", "<f4", "<i4") and values.ndim > 0
+    native = values.dtype in _NATIVE and values.ndim > 0
     return np.ascontiguousarray(values) if native else values.tolist()
 
 
