@@ -17,6 +17,7 @@ EXTRAS = {
         "orjson>=3.10",
         "protobuf>=5.26.1",
         "pydantic-settings>=2.7",
+        "pysimdjson>=7.0",
         "pyyaml>=6.0",
         "uvicorn>=0.30",
         "uvloop>=0.19",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SECONDS: Final = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SCORES: Final = tuple(round(0.05 * k, 2) for k in range(1, 21))
+_SCORES: Final = np.array(SCORES)
 TIMER_SECONDS: Final = tuple(float(edge) for edge in np.logspace(-3, math.log10(30), 50))
 """As Seldon Core's wrapper has them for TIMER metrics."""
 
@@ -112,7 +113,7 @@ class Metrics(SharedMetrics):
                 values[slot + bisect_left(SCORES, score)] += 1.0
                 values[slot + len(SCORES) + 1] += score
             else:
-                counts = np.bincount(np.searchsorted(SCORES, scores))
+                counts = np.bincount(np.searchsorted(_SCORES, scores))
                 for index in np.flatnonzero(counts).tolist():
                     values[slot + index] += float(counts[index])
                 values[slot + len(SCORES) + 1] += float(scores.sum())

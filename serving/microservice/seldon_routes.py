@@ -12,7 +12,7 @@ from serving.microservice.methods import NotImplementedHere, guarded
 from serving.microservice.outcome import Outcome, check_metrics
 from serving.microservice.seldon_calls import Answer, SeldonCalls
 from serving.microservice.service import Service
-from serving.protocols import forms, numbers, seldon
+from serving.protocols import forms, numbers, plain_rows, seldon
 
 
 class SeldonRoutes:
@@ -62,7 +62,8 @@ class SeldonRoutes:
         if (reply := self._raw(component, "predict", request)) is not None:
             return reply
         explain = bool(request.query) and wants_explanation(request.query)
-        return _reply(self._calls.predict(component, seldon.parse(_document(request)), explain=explain))
+        message = seldon.parse(_document_of_rows(request, integers=component.own))
+        return _reply(self._calls.predict(component, message, explain=explain))
 
     def feedback(self, request: Request) -> Reply:
         """How good an answer was, to ``send_feedback``."""
@@ -206,6 +207,15 @@ def _document(request: Request) -> Any:
             raise BadData("there is neither a body nor ?json=")
         return seldon.loads(text)
     return seldon.loads(request.body)
+
+
+def _document_of_rows(request: Request, *, integers: bool) -> Any:
+    """`_document`, faster where it has many rows of numbers; whether those may be doubles if all are integers."""
+    if len(request.body) >= plain_rows.LEAST_BYTES and request.content_type.startswith(b"application/json"):
+        document = plain_rows.loads(request.body, integers=integers)
+        if document is not None:
+            return document
+    return _document(request)
 
 
 def _messages(document: Any) -> list[seldon.Message]:

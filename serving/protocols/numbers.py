@@ -19,8 +19,8 @@ def array(values: Any) -> npt.NDArray[Any]:
 
     Parameters
     ----------
-    values : list
-        As it came from JSON.
+    values : list or ndarray
+        As it came from JSON; an array stays as it is.
 
     Returns
     -------
@@ -38,6 +38,8 @@ def array(values: Any) -> npt.NDArray[Any]:
     array([[1. , 2.5],
            [3. , 4. ]])
     """
+    if isinstance(values, np.ndarray):
+        return values
     if type(values) is not list:
         raise BadData(f"values should be a list, not {kind(values)}")
     try:

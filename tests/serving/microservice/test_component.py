@@ -174,3 +174,19 @@ def test_a_model_that_is_replaced() -> None:
     client.service.replace(classes.Full(offset=10))
     assert client("/predict", {"data": {"ndarray": [[1.0]]}}).json["data"]["ndarray"] == [[11.0]]
     assert np.isfinite(client.service.started)
+
+
+@pytest.mark.parametrize("rows", [[[1, 2.5]] * 2000, [[1, 2]] * 2000, [[True, 0.5]] * 2000, [["a", 1.5]] * 2000])
+def test_many_rows_reach_a_class_as_few_do(rows: list[list[Any]]) -> None:
+    class Kind:
+        def predict(self, X: Any, names: Any) -> str:
+            return f"{X.dtype} {X.shape[1]} {X[0].tolist()}"
+
+    client = Client(Kind())
+    many, few = (client("/predict", {"data": {"ndarray": some}}).json["strData"] for some in (rows, rows[:2]))
+    assert many == few
+
+
+def test_one_short_row_among_many_is_named() -> None:
+    answer = Client(classes.Plain())("/predict", {"data": {"ndarray": [[0.5, 0.5]] * 2000 + [[0.5]]}})
+    assert (answer.status, answer.info) == (400, "row 2001 has 1 values, row 1 has 2")
