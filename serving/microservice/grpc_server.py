@@ -1,14 +1,14 @@
 """gRPC, in the same event loop as REST: Seldon Core v1, the Open Inference Protocol, health and reflection."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any, Final
 
 import grpc
 from google.protobuf import empty_pb2, json_format
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from serving.errors import BadData, ComponentError, ModelFault, NotOffered, ServingError
 from serving.microservice import oip_routes
@@ -22,6 +22,7 @@ from serving.protocols import oip_proto, seldon_proto
 from serving.protocols.wire import inference_pb2, prediction_pb2
 
 _log = logging.getLogger("inlier.grpc")
+_REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 _CODES: Final = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     404: grpc.StatusCode.NOT_FOUND,
@@ -70,8 +71,9 @@ class GrpcServer:
                 self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(full_name, handlers),))
                 names.append(full_name)
         self._names = names
-        reflected = (*names, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflected = (*names, health.SERVICE_NAME, reflection.SERVICE_NAME, _REFLECTION_V1)
         reflection.enable_server_reflection(reflected, self._server)
+        self._server.add_generic_rpc_handlers((_reflection_v1(reflected),))
 
     async def start(self) -> int:
         """Listen.
@@ -149,6 +151,17 @@ def _message_class(full_name: str) -> Any:
     if package == "google.protobuf":
         return empty_pb2.Empty
     return getattr(prediction_pb2 if package == "seldon.protos" else inference_pb2, name)
+
+
+def _reflection_v1(names: Sequence[str]) -> Any:
+    """Reflection under the name it has had since it is no alpha: the messages are the same on the wire."""
+    messages = reflection_pb2.ServerReflectionRequest, reflection_pb2.ServerReflectionResponse
+    method = grpc.stream_stream_rpc_method_handler(
+        reflection.aio.ReflectionServicer(names).ServerReflectionInfo,
+        request_deserializer=messages[0].FromString,
+        response_serializer=messages[1].SerializeToString,
+    )
+    return grpc.method_handlers_generic_handler(_REFLECTION_V1, {"ServerReflectionInfo": method})
 
 
 class _Seldon:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from google.protobuf import empty_pb2, struct_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from serving.protocols.wire import inference_pb2, prediction_pb2
 from tests.serving.microservice.processes import free_port, ours
@@ -122,20 +122,29 @@ def test_too_large_a_message(stub: Stub) -> None:
     assert raised.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_reflection_and_health(stub: Stub, target: str) -> None:
-    found = reflection_pb2_grpc.ServerReflectionStub(stub.channel)
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_reflection(stub: Stub, version: str) -> None:
+    ask = stub.channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        reflection_pb2.ServerReflectionRequest.SerializeToString,
+        reflection_pb2.ServerReflectionResponse.FromString,
+    )
     asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
-    services = {one.name for one in next(found.ServerReflectionInfo(asked)).list_services_response.service}
+    services = {one.name for one in next(ask(asked)).list_services_response.service}
     assert services >= {
         "seldon.protos.Model",
         "seldon.protos.Seldon",
         "seldon.protos.Generic",
         "inference.GRPCInferenceService",
         "grpc.health.v1.Health",
+        f"grpc.reflection.{version}.ServerReflection",
     }
     for symbol in ("seldon.protos.Model", "inference.GRPCInferenceService"):
         asked = iter([reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)])
-        assert next(found.ServerReflectionInfo(asked)).file_descriptor_response.file_descriptor_proto
+        assert next(ask(asked)).file_descriptor_response.file_descriptor_proto
+
+
+def test_health(stub: Stub) -> None:
     health = health_pb2_grpc.HealthStub(stub.channel)
     for name in ("", "seldon.protos.Model"):
         assert health.Check(health_pb2.HealthCheckRequest(service=name)).status == 1
