@@ -93,9 +93,12 @@ class Lease:
         if time.monotonic() - self._renewed_at > SECONDS:
             raise ClusterError(f"the lease {NAME} was lost: the cluster was away for too long")
 
+    def end(self) -> None:
+        """Renew it no more."""
+        self._ended.set()
+
     def release(self) -> None:
         """Let the next one have it at once."""
-        self._ended.set()
         with suppress(ClusterError):  # it ends by itself
             self._cluster.replace(self._wanted(self._held["metadata"], holder=False))
 
@@ -110,5 +113,6 @@ def held(cluster: Cluster, say: Say) -> Iterator[Lease]:
     try:
         yield lease
     finally:
-        lease.release()
+        lease.end()
         keeper.join()
+        lease.release()

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import jsonschema_rs
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -67,6 +68,14 @@ def test_objects_are_what_the_published_schemas_say(form):
         assert item["metadata"]["labels"].items() >= {"name": service.name, "service": "seldon"}.items()
     broken = json.loads(json.dumps(item["spec"]).replace('"containers"', '"conteiners"'))
     assert not validator.is_valid(broken)
+
+
+@pytest.mark.parametrize("version", ["1.29", "1.32", kubernetes_validate.latest_version()])
+def test_deployments_and_services_are_what_kubernetes_knows(version):
+    for service in services():
+        if not service.is_address:
+            for item in formats.render("deployment", service, SETTINGS, replicas=2)["items"]:
+                kubernetes_validate.validate(item, version, strict=True)
 
 
 def test_the_operators_fetch_what_an_address_names():

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import signal
 
 import pytest
 
@@ -191,6 +192,36 @@ def test_a_proxy_that_refuses_the_switch_leaves_the_old_version(start, cluster, 
     assert "proxy" in err.splitlines()[-1]
     cluster.forward_to = proxy.port
     assert cluster.deployment("inne")["spec"]["template"]["spec"]["containers"][0]["image"] == "shop/inne:1"
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["old", "new"])
+def test_an_interruption_leaves_the_old_version(start, cluster, proxy, monkeypatch, there):
+    if there:
+        assert start(*image("inne", "shop/inne:1"))[0] == 0
+    before = cluster.deployment("inne"), proxy.variations()
+    cluster.behaviour["shop/slow:1"] = "never ready"
+    naps = []
+
+    def interrupted(seconds):
+        naps.append(seconds)
+        if len(naps) == 4:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("serving.deploy.kubernetes.time.sleep", interrupted)
+    status, _, err = start(*image("inne", "shop/slow:1"))
+    assert (status, err.splitlines()[-1]) == (130, "error: interrupted")
+    after = cluster.deployment("inne"), proxy.variations()
+    assert after[1] == before[1]
+    assert (after[0] or {}).get("spec") == (before[0] or {}).get("spec")
+    lease = cluster.get("coordination.k8s.io/v1", "leases", "inlier-start-microservice")
+    assert "holderIdentity" not in lease["spec"]
+
+
+def test_kinds_that_one_may_not_look_at_hold_nothing_up(start, cluster):
+    cluster.groups.add("machinelearning.seldon.io/v1")
+    cluster.forbidden.add(("list", "seldondeployments"))
+    assert start(*SEEDS)[0] == 0
+    assert "cannot list" in start("--status", "--format", "seldondeployment")[2]
 
 
 @pytest.mark.parametrize(
