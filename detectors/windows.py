@@ -27,7 +27,6 @@ Align = Literal["center", "end"]
 LONGEST_WINDOW = 4096
 """Rows: what a row costs grows with its window."""
 
-_FACTOR = 3.0
 _BRIDGED = 0.5  # of a window's values must be there
 
 

@@ -5,6 +5,7 @@ import html
 import io
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis.extra.numpy import arrays
 
 pytest.importorskip("plotly", reason="the extra charts")
 
+from detectors.registry import find
 from training.charts import Charts, row_charts, series_charts, write_html, write_png
 from training.charts.panels import BarPanel, ConfusionPanel, CurvePanel, MapPanel, Marks, TracePanel
 from training.charts.reduce import along, gaps, strongest, visible
@@ -252,6 +254,40 @@ class TestSeries:
         assert {mark.sort for mark in charts.traces[0].marks} == {"found", "false alarm", "missed"}
         assert len(charts.judged) == 3
         assert as_png(charts)
+
+
+class TestMovingLimits:
+    def panel(self, low: np.ndarray | None, high: np.ndarray | None) -> TracePanel:
+        return TracePanel("x", "x", np.arange(1, 5), np.array([0.0, 10.0, np.nan, 5.0]), True, low, high)
+
+    def test_those_that_stay_are_shown_wherever_they_are(self) -> None:
+        for panel in (self.panel(None, None), self.panel(np.full(4, -500.0), np.full(4, np.inf))):
+            assert not panel.moving
+            assert panel.y_range is None
+
+    def test_those_beside_the_values_are_shown_whole(self) -> None:
+        near = self.panel(np.array([-1.0, 8.0, np.nan, 4.0]), np.array([1.0, 12.0, np.nan, 6.0]))
+        assert near.moving
+        assert near.y_range is None
+
+    def test_those_far_away_leave_the_room_to_the_values(self) -> None:
+        far = self.panel(np.array([-900.0, -800.0, np.nan, -1.0]), np.array([900.0, 800.0, np.nan, 11.0]))
+        assert far.y_range == (-3.0, 13.0)
+        level = replace(far, y=np.full(4, 7.0))
+        assert level.y_range is None
+
+    @pytest.mark.parametrize("method", ["persist", "poly", "subpca"])
+    def test_both_pictures_take_them(self, method: str) -> None:
+        values = np.sin(np.arange(600.0) / 4)[:, None]
+        values[300:320] += 5.0
+        detector = find(method)().fit(values)
+        limits, scores = detector.limits(values), detector.anomaly_score(values)
+        charts = series_charts(
+            "x", ["value"], values, scores, scores[:, None], 0.5, low=limits.low, high=limits.high
+        )  # fmt: skip
+        assert charts.traces[0].moving
+        assert b"PNG" in as_png(charts)[:8]
+        assert "limits" in as_html(charts)
 
 
 class TestAMillionRows:

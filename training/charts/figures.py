@@ -63,6 +63,8 @@ def traces_figure(charts: Charts) -> Any:
             rows.add_trace(item, row=number, col=1)
         if trace.threshold is not None:
             rows.update_yaxes(range=[-0.03, 1.03], row=number, col=1)
+        if trace.y_range is not None:
+            rows.update_yaxes(range=list(trace.y_range), row=number, col=1)
         rows.update_yaxes(title_text=_text(trace.y_title), row=number, col=1)
     rows.update_xaxes(title_text=charts.x_title, row=count, col=1)
     if charts.x_title == "time":
@@ -92,7 +94,8 @@ def _trace_items(trace: TracePanel, legend: set[str]) -> list[Any]:
     for side, fill in ((trace.low, None), (trace.high, "tonexty")):
         if side is not None and np.isfinite(side).any():
             both = fill and trace.low is not None and np.isfinite(trace.low).any()
-            line = {"color": LIMIT, "width": 1, "dash": "dot"}
+            width = 0 if trace.moving and len(_sides(trace)) == 2 else 1
+            line: dict[str, Any] = {"color": LIMIT, "width": width, "dash": "dot"}
             items.append(
                 go.Scatter(
                     x=x,
@@ -100,7 +103,7 @@ def _trace_items(trace: TracePanel, legend: set[str]) -> list[Any]:
                     mode="lines",
                     line=line,
                     fill=fill if both else None,
-                    fillcolor="rgba(0, 158, 115, 0.10)",
+                    fillcolor=f"rgba(0, 158, 115, {0.22 if trace.moving and trace.y_range is None else 0.1})",
                     hoverinfo="skip",
                     **once("limits"),
                 )
@@ -120,6 +123,10 @@ def _trace_items(trace: TracePanel, legend: set[str]) -> list[Any]:
         items.append(go.Scatter(x=ends, y=level, mode="lines", line=line, **once(f"threshold {trace.threshold:.3g}")))
     items += [_marks(mark, once) for mark in trace.marks if mark.total]
     return items
+
+
+def _sides(trace: TracePanel) -> list[Any]:
+    return [side for side in (trace.low, trace.high) if side is not None and np.isfinite(side).any()]
 
 
 def _marks(mark: Marks, once: Any) -> Any:

@@ -10,6 +10,9 @@ Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[Any]
 """Row numbers (int64), counted from 1, or times (datetime64)."""
 
+_ROOM = 0.3
+"""Of the values' range, what is shown of limits above and below."""
+
 
 @dataclass(frozen=True, eq=False)
 class Marks:
@@ -60,6 +63,25 @@ class TracePanel:
     high: Floats | None = None
     threshold: float | None = None
     marks: tuple[Marks, ...] = ()
+
+    @property
+    def moving(self) -> bool:
+        """Whether the limits follow the values, so that lines along them would hide these."""
+        sides = [side[np.isfinite(side)] for side in (self.low, self.high) if side is not None]
+        return any(len(side) > 1 and float(side.min()) < float(side.max()) for side in sides)
+
+    @property
+    def y_range(self) -> tuple[float, float] | None:
+        """What to show where moving limits are so far from the values that these would look flat; None for all."""
+        known = self.y[np.isfinite(self.y)]
+        if len(known) == 0 or not self.moving:
+            return None
+        low, high = float(known.min()), float(known.max())
+        room = _ROOM * (high - low) if high / 2 - low / 2 < 1e300 else np.inf
+        far = [side[np.isfinite(side)] for side in (self.low, self.high) if side is not None]
+        if all((side >= low - room).all() and (side <= high + room).all() for side in far) or not 0.0 < room < np.inf:
+            return None
+        return low - room, high + room
 
 
 @dataclass(frozen=True, eq=False)

@@ -149,8 +149,9 @@ def _traces(figure: Any, charts: Charts) -> None:
         entries.values(), entries.keys(), loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=6, borderaxespad=0.2
     )
     for handle in legend.legend_handles:
-        handle.set_markersize(7)
-        handle.set_alpha(1.0)
+        if hasattr(handle, "set_markersize"):  # a filled band has none, and keeps its shade
+            handle.set_markersize(7)
+            handle.set_alpha(1.0)
 
 
 def _time_axis(ax: Any) -> None:
@@ -192,6 +193,8 @@ def _trace(ax: Any, trace: TracePanel) -> None:
             )  # fmt: skip
     ax.set_ylabel(short(trace.y_title))
     ax.margins(x=0.01)
+    if trace.y_range is not None:
+        ax.set_ylim(trace.y_range)
     low, high = ax.get_ylim()
     if 10_000 <= max(abs(low), abs(high)) < 1e7 and high - low > 10:
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
@@ -199,11 +202,15 @@ def _trace(ax: Any, trace: TracePanel) -> None:
 
 def _limits(ax: Any, trace: TracePanel, x: Any) -> None:
     sides = [side for side in (trace.low, trace.high) if side is not None and np.isfinite(side).any()]
+    filled = len(sides) == 2
+    if filled:
+        label, alpha = ("limits", 0.22 if trace.y_range is None else 0.1) if trace.moving else ("_", 0.08)
+        ax.fill_between(x, sides[0], sides[1], color=LIMIT, alpha=alpha, linewidth=0, zorder=0, label=label)
+    if filled and trace.moving:
+        return
     for number, side in enumerate(sides):
         finite = np.where(np.isfinite(side), side, np.nan)
         ax.plot(x, finite, color=LIMIT, linewidth=1.0, linestyle=":", label="_" if number else "limits", zorder=1)
-    if len(sides) == 2:
-        ax.fill_between(x, sides[0], sides[1], color=LIMIT, alpha=0.08, linewidth=0, zorder=0)
 
 
 def _places(x: Positions) -> Any:

@@ -74,6 +74,7 @@ def _facts(model: Model, predictions: Predictions) -> list[str]:
         f"{n_rows:,} rows",
         f"{n_flagged:,} anomalies ({n_flagged / n_rows:.2%})",
         f"threshold {model.threshold:.3g}",
+        *([] if model.chosen_because is None else [f"chosen, as {model.chosen_because}"]),
     ]
 
 
