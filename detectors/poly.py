@@ -55,7 +55,7 @@ class POLY(WindowDetector):
     >>> import numpy as np
     >>> series = np.sin(np.arange(2000) * 2 * np.pi / 50)[:, None]
     >>> series[1000:1010] += 3.0
-    >>> np.flatnonzero(POLY().fit_predict(series) == -1)[[0, -1]]
+    >>> np.flatnonzero(POLY(c=5.0).fit_predict(series) == -1)[[0, -1]]
     array([ 951, 1059])
     """
 

@@ -1,4 +1,7 @@
-"""The detector called "auto": with labels the best of all that may judge the rows, without them iNNE."""
+"""The detector called "auto": with labels the best of all that may judge the rows, without them iNNE.
+
+Without labels but with times, the series itself chooses: `training.series_choice`.
+"""
 
 import numpy as np
 
@@ -9,6 +12,9 @@ from training.features import Features
 WITHOUT_LABELS = "inne"
 """The one that needs the least of the data: neither an order of rows, nor a radius, nor features of one unit. On the
 public sets it finds the most without labels (docs/quality.md)."""
+
+WHY = "rows have neither labels nor times, and it takes the least for granted"
+"""What is told of it."""
 
 
 def families(features: Features) -> tuple[str, ...]:

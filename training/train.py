@@ -22,7 +22,7 @@ from training.model import Model
 from training.predictions import training_scores
 from training.search import can_search
 from training.search import search as best_of
-from training.series_choice import is_auto
+from training.series_choice import choose, is_auto
 
 Progress = Callable[[float, str], None]
 """Called with the share that is done, 0 to 1, and what is being done now."""
@@ -43,7 +43,8 @@ def train(
 ) -> Model:
     """Train a detector: with labels the one whose verdicts agree best with them, without by `training.defaults`.
 
-    Of "auto", labels also choose which detector (`training.auto.families` are searched); without labels it is iNNE.
+    Of "auto", labels also choose which detector (`training.auto.families` are searched); without labels the series
+    itself does where rows have times (`training.series_choice`), and of rows that stand alone it is iNNE.
 
     Parameters
     ----------
@@ -93,13 +94,13 @@ def train(
     names = auto.families(features) if is_auto(detector) else (registry.find(detector).__name__.lower(),)
     _check_labels(features, labels)
     given = _given(detector, names, dict(parameters or {}), seed)
-    searched = None
+    searched = why = None
     if labels is not None and (search or (search is None and not parameters)) and can_search(names[0], labels, given):
         seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         searched = best_of(names, features, labels, given, seed, lambda done, doing: report(0.6 * done, doing), stopped)
         name, estimator = searched.best.detector, searched.detector
     else:
-        name = _without_search(detector, names, features)
+        name, why = _without_search(detector, names, features)
         made_of = registry.find(name)
         estimator = make(made_of, training_parameters(name) | checked_parameters(made_of, given, seed))
         report(0.0, f"fitting {made_of.title} on {len(features)} rows")
@@ -128,6 +129,7 @@ def train(
         metrics=metrics,
         time_name=features.time_name,
         time_unit=features.time_unit,
+        chosen_because=why,
     )
     report(1.0, "done")
     return model
@@ -257,16 +259,19 @@ def _given(detector: str, names: Sequence[str], parameters: dict[str, Any], seed
     return {}
 
 
-def _without_search(detector: str, names: Sequence[str], features: Features) -> str:
+def _without_search(detector: str, names: Sequence[str], features: Features) -> tuple[str, str | None]:
+    """The detector, and why it was chosen if it was."""
     if not is_auto(detector):
-        return names[0]
+        return names[0], None
+    if features.times is not None:
+        return choose(features)
     if auto.WITHOUT_LABELS not in names:
         title = registry.find(auto.WITHOUT_LABELS).title
         raise TrainingError(
             f"values are missing in {features.source}; without labels auto is {title}, which takes none: name a "
             "detector of series"
         )
-    return auto.WITHOUT_LABELS
+    return auto.WITHOUT_LABELS, auto.WHY
 
 
 def _nobody(share: float, doing: str) -> None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     "--detector",
     required=True,
     metavar="NAME",
-    help="Which one; `inlier detectors` lists them. With auto, labels choose it; without labels it is iNNE.",
+    help="Which one; `inlier detectors` lists them. With auto, labels choose, or a series with times does; else it is "
+    "iNNE.",
 )
 @click.option(
     "--features", type=FILE, metavar="FILE", help="Train on this CSV or Parquet file: numbers under a header row."
@@ -111,6 +112,8 @@ def _summary(model: "Model", out: Path) -> str:
         f"{model.title} trained on {model.n_rows} rows of {len(model.feature_names)} {plural} ({names})",
         f"threshold {model.threshold:.6g}: flags {share(model.n_flagged, int(scored))} of the training rows",
     ]
+    if model.chosen_because:
+        lines.insert(1, f"auto chose {model.title}: {model.chosen_because}")
     flagged = model.n_flagged / scored
     if flagged == 0.0:
         lines.append("note: it flags none of the rows it was trained on")

@@ -133,8 +133,8 @@ class TrainBody(TaskBody):
     model_name: str = Field(
         max_length=80,
         examples=["iNNE"],
-        description="A detector, in any case: DBSCAN, iNNE, IQR, Quantile, Persist; or auto: with labels the "
-        "best of all, without them iNNE.",
+        description=f"A detector, in any case: {', '.join(made_of.title for made_of in DETECTORS.values())}; or auto: "
+        "with labels the best of all, without them what suits a series with times, else iNNE.",
     )
     train_feature_file: Path = Field(
         examples=["testprojectid1/testfileid1/cogen_feature"],

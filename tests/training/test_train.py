@@ -148,6 +148,15 @@ def test_auto_judges_the_order_of_rows_where_times_tell_it() -> None:
     assert DETECTORS[model.detector_name].kind == "univariate"
 
 
+def test_auto_without_labels_is_what_suits_a_series_with_times() -> None:
+    line, _ = series()
+    model = train("auto", line, seed=3)
+    assert model.detector_name == "persist"
+    assert model.chosen_because is not None
+    assert "leap away" in model.chosen_because
+    assert train("iqr", line).chosen_because is None
+
+
 def test_auto_without_labels_is_inne() -> None:
     features, labels = clusters(n_per_cluster=60)
     for model in (

@@ -17,7 +17,7 @@ from training.jobs.requests import InferRequest, Job, Outcome, Result, TrainRequ
 from training.metrics import evaluate
 from training.model import Model
 from training.predictions import Predictions, predict, write_csv
-from training.series_choice import choose, is_auto
+from training.series_choice import is_auto
 from training.train import reading_options
 from training.train import train as train_model
 
@@ -157,18 +157,14 @@ def _of_its_own(request: InferRequest, job: Job, features_key: str, steps: Steps
     if request.method is None:
         wanted = "method_name or model_path" if request.detection_type == "univariate" else "model_path"
         raise JobError(f"{request.detection_type} detection needs {wanted}")
-    method = request.method
-    if not is_auto(method):
-        detector = registry.find(method)
+    if is_auto(request.method):
+        _check_kind(request, "auto", "univariate")
+    else:
+        detector = registry.find(request.method)
         _check_kind(request, detector.title, detector.kind)
     features = features_of(job, features_key, series=True, time="required")
-    why = None
-    if is_auto(method):
-        _check_kind(request, "auto", "univariate")
-        method, why = choose(features)
-    model = train_model(method, features, None, request.parameters, job.seed, steps.between(0.1, 0.4))
-    model.chosen_because = why
-    return model, features
+    progress = steps.between(0.1, 0.4)
+    return train_model(request.method, features, None, request.parameters, job.seed, progress), features
 
 
 def _check_kind(request: InferRequest, title: str, kind: str) -> None:
