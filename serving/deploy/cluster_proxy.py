@@ -78,9 +78,9 @@ class SecretKeys:
         """Keep a key."""
         self._change(lambda held: held.put(LOCAL, client, scope, pair))
 
-    def drop(self, client: str) -> None:
-        """Forget a client's keys."""
-        self._change(lambda held: held.drop(LOCAL, client))
+    def drop(self, client: str, scope: str | None = None) -> None:
+        """Forget a client's keys, or that of a scope."""
+        self._change(lambda held: held.drop(LOCAL, client, scope))
 
     def _change(self, change: Callable[[Held], None]) -> None:
         for _ in range(TRIES):

@@ -37,8 +37,8 @@ class Keys(Protocol):
     def put(self, client: str, scope: str, pair: Pair) -> None:
         """Keep a key."""
 
-    def drop(self, client: str) -> None:
-        """Forget a client's keys."""
+    def drop(self, client: str, scope: str | None = None) -> None:
+        """Forget a client's keys, or that of a scope."""
 
 
 class Held:
@@ -71,9 +71,12 @@ class Held:
         """Keep a key."""
         self._held.setdefault(where, {}).setdefault(client, {})[scope] = pair
 
-    def drop(self, where: str, client: str) -> None:
-        """Forget a client's keys."""
-        self._held.get(where, {}).pop(client, None)
+    def drop(self, where: str, client: str, scope: str | None = None) -> None:
+        """Forget a client's keys, or that of a scope."""
+        if scope is None:
+            self._held.get(where, {}).pop(client, None)
+        else:
+            self._held.get(where, {}).get(client, {}).pop(scope, None)
 
 
 class Credentials:
@@ -97,10 +100,10 @@ class Credentials:
         self._held.put(where, client, scope, pair)
         self._write()
 
-    def drop(self, where: str, client: str) -> None:
-        """Forget a client's keys."""
+    def drop(self, where: str, client: str, scope: str | None = None) -> None:
+        """Forget a client's keys, or that of a scope."""
         before = self._held.text()
-        self._held.drop(where, client)
+        self._held.drop(where, client, scope)
         if self._held.text() != before:
             self._write()
 
@@ -127,6 +130,6 @@ class FileKeys:
         """Keep a key."""
         Credentials(self._path).put(self._where, client, scope, pair)
 
-    def drop(self, client: str) -> None:
-        """Forget a client's keys."""
-        Credentials(self._path).drop(self._where, client)
+    def drop(self, client: str, scope: str | None = None) -> None:
+        """Forget a client's keys, or that of a scope."""
+        Credentials(self._path).drop(self._where, client, scope)

@@ -176,6 +176,7 @@ def test_clients_and_keys(seldon, tmp_path):
     assert made["consumer_key"] not in listed
     assert set(json.loads(seldon("-q", "keys", "--action", "list")[1])) == {"shop", "test"}
     assert seldon("keys", "--action", "delete", "--client-name", "shop", "--scope", "js")[0] == 0
+    assert json.loads((tmp_path / "credentials").read_text())["local"]["shop"] == {"all": kept}
     assert seldon("keys", "--action", "delete", "--client-name", "shop")[0] == 0
     assert json.loads(seldon("-q", "keys", "--action", "list", "--client-name", "shop")[1]) == {"shop": []}
     assert seldon("client", "--action", "delete", "--client-name", "shop")[0] == 0

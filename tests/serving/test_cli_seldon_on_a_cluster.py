@@ -51,6 +51,15 @@ def test_keys_are_in_a_secret(seldon):
     assert "shop" not in json.loads(base64.b64decode(cluster.get(*CREDENTIALS)["data"]["credentials"]))["local"]
 
 
+def test_a_key_that_is_deleted_is_not_made_known_again(seldon):
+    run, cluster = seldon
+    assert run("keys", "--action", "delete", "--client-name", "test", "--scope", "js")[0] == 0
+    held = json.loads(base64.b64decode(cluster.get(*CREDENTIALS)["data"]["credentials"]))
+    assert set(held["local"]["test"]) == {"all"}
+    assert run("keys", "--action", "delete", "--client-name", "test")[0] == 0
+    assert "test" not in json.loads(base64.b64decode(cluster.get(*CREDENTIALS)["data"]["credentials"]))["local"]
+
+
 def test_a_secret_that_somebody_else_changes_meanwhile(seldon):
     run, cluster = seldon
     puts = []

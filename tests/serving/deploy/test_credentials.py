@@ -15,6 +15,10 @@ def test_they_are_kept_by_server_client_and_scope(tmp_path):
     assert kept.get("http://far:8000", "test", "js") == {"consumer_key": "b"}
     assert kept.get(LOCAL, "test", "all") is None
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    kept.put(LOCAL, "test", "all", {"consumer_key": "c"})
+    kept.drop(LOCAL, "test", "all")
+    kept.drop(LOCAL, "test", "all")
+    assert kept.get(LOCAL, "test", "all") is None
     kept.drop(LOCAL, "test")
     kept.drop(LOCAL, "unknown")
     assert Credentials(path).get(LOCAL, "test", "js") is None
