@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import peers
 
-MIX = {"n_estimators": 250, "max_samples": [2, 4, 8, 16, 32], "max_features": "sqrt", "scoring": "graded"}
+MIX = {"n_estimators": 250, "max_samples": [2, 4, 8, 16, 32], "max_features": 0.75, "scoring": "graded"}
 SCORING = {"inlier": "anomaly_score", "inne": "score_samples", "pyod": "decision_function"}
 
 
@@ -62,6 +62,13 @@ def score(library: str, n_rows: int, d: int, psi: int, **parameters: Any) -> flo
     parameters = {name: tuple(value) if isinstance(value, list) else value for name, value in parameters.items()}
     scores, rows = scorer(library, psi, d, tuple(parameters.items())), data(n_rows, d)
     return cpu_seconds(lambda: scores(rows))
+
+
+def explain(library: str, n_rows: int, d: int, psi: int, **parameters: Any) -> float:
+    parameters = {name: tuple(value) if isinstance(value, list) else value for name, value in parameters.items()}
+    detector, rows = scorer(library, psi, d, tuple(parameters.items())).__self__, data(n_rows, d)
+    detector.feature_contributions(rows[:1_000])
+    return cpu_seconds(lambda: detector.feature_contributions(rows))
 
 
 def fit(library: str, n_rows: int, d: int, psi: int) -> float:
@@ -109,7 +116,7 @@ def on_threads(library: str, count: int, n_rows: int, d: int, psi: int) -> float
 
 def child(library: str) -> None:
     sys.path.pop(0)  # this folder, where this file would be taken for the package `inne`
-    functions = (score, fit, one_row, one_row_in_the_kernel, extra_memory, on_threads)
+    functions = (score, explain, fit, one_row, one_row_in_the_kernel, extra_memory, on_threads)
     peers.answer({function.__name__: functools.partial(function, library) for function in functions})
 
 
@@ -165,6 +172,7 @@ class Comparison:
     def large(self) -> None:
         self.scoring(4_000, 4, 256, 12)
         self.scoring(10_000, 64, 16, 3)
+        self.scoring(4_000, 64, 256, 1)
         for d in (4, 16, 64):
             # 250 members of 12.4 centres in the mean are as many as 100 of 31.
             case = {"n_rows": 10_000, "d": d}
@@ -173,8 +181,19 @@ class Comparison:
                 lambda case=case: self.ours("score", psi=2, **case, **MIX),
             )
             self.report(f"10000 x {d}: plain, graded mix of as many centres", plain, mixed, 1 / 1.5)
-        case = {"n_rows": 1_000_000, "d": 4, "psi": 16}
-        print(f"{'score 1000000 x 4, psi 16':<60} {self.ours('score', **case):>11.4g} s")
+        for d, psi in ((4, 16), (4, 256), (64, 16)):
+            seconds = self.ours("score", n_rows=1_000_000, d=d, psi=psi)
+            print(f"{f'score 1000000 x {d}, psi {psi}':<64} {seconds:>11.4g} s", flush=True)
+        self.explaining()
+
+    def explaining(self) -> None:
+        for d in (4, 16, 64):
+            case = {"n_rows": 10_000, "d": d, "psi": 2}
+            scoring, explaining = self.turns(
+                lambda case=case: self.ours("score", **case, **MIX),
+                lambda case=case: self.ours("explain", **case, **MIX),
+            )
+            self.report(f"10000 x {d}, graded mix: score, explain", scoring, explaining, 1 / 3)
 
 
 def main() -> int:

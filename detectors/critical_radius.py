@@ -92,7 +92,8 @@ def choose_radius(radii: FloatArray, contamination: float | str, rows: FloatArra
     radii : ndarray of shape (n,), float64
         Critical radii for one `min_samples`.
     contamination : float or "auto"
-        The share of rows to leave as noise; "auto" leaves those whose critical radius is far above the others'.
+        The share of rows to leave as noise. Rows of equal critical radius are left together or not at all, whichever
+        comes nearer to it. "auto" leaves those whose critical radius is far above the others'.
     rows : ndarray of shape (n, d), float64
         The rows themselves; looked at where they have a single feature.
 
@@ -105,7 +106,7 @@ def choose_radius(radii: FloatArray, contamination: float | str, rows: FloatArra
         not np.isfinite(radii).all() or radii.max() < SMALLEST_RADIUS
     ):  # fewer rows than min_samples, or all rows coincide
         return SMALLEST_RADIUS
-    limit = _automatic(radii, rows) if contamination == "auto" else contamination_threshold(radii, float(contamination))
+    limit = _automatic(radii, rows) if contamination == "auto" else _of_share(radii, float(contamination))
     above = radii[radii > limit]
     if above.size == 0:
         return max(limit, float(radii.max()) * (1.0 + _GAP))
@@ -116,3 +117,14 @@ def choose_radius(radii: FloatArray, contamination: float | str, rows: FloatArra
 def _automatic(radii: FloatArray, rows: FloatArray) -> float:
     limit = one_dimension_threshold(rows[:, 0], radii) if rows.shape[1] == 1 else None
     return auto_threshold(radii, "distance") if limit is None else limit
+
+
+def _of_share(radii: FloatArray, share: float) -> float:
+    limit = contamination_threshold(radii, share)
+    wanted, left = share * len(radii), int((radii > limit).sum())
+    if left >= int(wanted + 0.5):
+        return limit
+    tied = radii[radii <= limit].max()  # the largest that is not left; with its equals it would be too many
+    below = radii[radii < tied * (1.0 - _GAP)]
+    more = len(radii) - len(below)
+    return float(below.max()) if len(below) and more - wanted < wanted - left else limit

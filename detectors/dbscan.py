@@ -42,9 +42,9 @@ class DBSCAN(RowDetector):
     metric : {"euclidean", "manhattan", "chebyshev"}
         How distances are measured.
     contamination : float or "auto"
-        With ``eps="auto"``: the share of training rows, up to 0.5, to leave as noise (rows that only a larger radius
-        would tell apart are not), or "auto" for the fence of `detectors.thresholds.auto_threshold` around the radii
-        that rows need. Not used with a number for `eps`.
+        With ``eps="auto"``: the share of training rows, up to 0.5, to leave as noise, as near to it as a radius comes
+        (rows that none tells apart are left together or not at all); or "auto" for the fence of
+        `detectors.thresholds.auto_threshold` around the radii that rows need. Not used with a number for `eps`.
 
     Attributes
     ----------

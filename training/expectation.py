@@ -103,7 +103,7 @@ def of_choice(candidates: Sequence[Sequence[HeldOut]]) -> Expected | None:
         merits = merit(f1[:, fold], 2.0 * elsewhere / np.maximum(both, 1))
         best = merits >= np.max(merits) - _EQUAL
         counts += found[best, fold].mean(), flagged[best, fold].mean()
-    return Expected.of(counts[0], counts[1], float(anomalies.sum()))
+    return Expected.of(float(counts[0]), float(counts[1]), float(anomalies.sum()))
 
 
 _COUNTS = ("n_found", "n_flagged")

@@ -150,8 +150,15 @@ def test_a_share_is_left_as_noise(contamination):
     rows = np.random.default_rng(2).normal(size=(2000, 3))
     detector = DBSCAN(contamination=contamination).fit(rows)
     noise = (detector.labels_ == -1).mean()
-    assert contamination * 0.7 <= noise <= contamination
+    assert contamination * 0.85 <= noise <= contamination * 1.15
     assert_equals_peer(rows, detector.eps_, 5)
+
+
+def test_of_rows_that_no_radius_tells_apart_all_or_none_are_noise():
+    rows = np.concatenate([np.repeat(0.0, 90), np.repeat(5.0, 6), [20.0, 30.0, 40.0, 50.0]])[:, np.newaxis]
+    for contamination, noise in ((0.04, 4), (0.06, 4), (0.05, 4), (0.09, 10), (0.1, 10)):
+        detector = DBSCAN(min_samples=10, contamination=contamination).fit(rows)
+        assert (detector.labels_ == -1).sum() == noise
 
 
 def test_eps_auto_finds_far_rows_and_few_others():
