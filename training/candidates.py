@@ -28,6 +28,10 @@ FloatArray = npt.NDArray[np.float64]
 SIZES = (2, 4, 8, 16, 32, 64, 128, 256)
 """Sample sizes that iNNE is tried with."""
 
+MOST_OF_ROWS = 1 / 16
+"""Larger samples hold so many of the rows by which a threshold is chosen that it does not fit others: a row is its own
+nearest centre there."""
+
 _MIX = {"n_estimators": 250, "max_samples": SIZES[:5]}
 _SUBSETS = ("sqrt", 0.75)
 
@@ -106,7 +110,7 @@ class _INNE(Family):
     """Sample sizes one by one, and mixes, of samples that look at some of the features each."""
 
     def trials(self, n_rows: int) -> Sequence[Mapping[str, Any]]:
-        sizes = [size for size in SIZES if size <= n_rows] or [2]
+        sizes = [size for size in SIZES if size <= n_rows * MOST_OF_ROWS] or [2]
         plain = [{"max_samples": size, "scoring": scoring} for scoring in ("isolation", "graded") for size in sizes]
         mixes = [
             {**_MIX, "max_features": subset, "scoring": scoring}

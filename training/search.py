@@ -31,7 +31,7 @@ from training.limits import HeldOut, Ranked, held_out_f1
 Progress = Callable[[float, str], None]
 IntArray = npt.NDArray[np.int64]
 
-REFITTED_ROWS = 300
+REFITTED_ROWS = 1000
 """Up to here, every candidate is fitted again without each fold to tell what to expect."""
 
 
