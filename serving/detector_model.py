@@ -20,6 +20,8 @@ from training.model import Model
 FloatArray = npt.NDArray[np.float64]
 
 CLASS_NAMES: Final = ["Anomaly_score", "Complementary_score"]
+IMAGE_MODEL: Final = "/model/model.pkl"
+"""What an image was built with; a model that is mounted goes before."""
 DEFAULT_MODEL_URI: Final = "/mnt/models"
 """Where Seldon Core and KServe put what a model's address names."""
 
@@ -55,15 +57,14 @@ class DetectorModel:
     Parameters
     ----------
     model_uri : str, optional
-        A model file, a folder that holds one, or a ``file://`` address of either; without it ``$INLIER_MODEL``, then
-        ``/mnt/models``.
+        A model file, a folder that holds one, or a ``file://`` address of either; without it `default_model_uri`.
     """
 
     detector: ClassVar[str]
     """The detector's name in the registry."""
 
     def __init__(self, model_uri: str | None = None) -> None:
-        self.model_uri = model_uri or os.environ.get("INLIER_MODEL") or DEFAULT_MODEL_URI
+        self.model_uri = model_uri or default_model_uri()
         self._model: Model | None = None
         self._constant_tags: dict[str, Any] = {}
         self._names: list[str] = []
@@ -254,6 +255,13 @@ class DetectorModel:
                 if name in ("title", "kind", "threshold", "n_rows", "trained_at")
             },
         }
+
+
+def default_model_uri() -> str:
+    """Where the model is when nobody says: ``$INLIER_MODEL``, ``/mnt/models``, or what an image was built with."""
+    if named := os.environ.get("INLIER_MODEL"):
+        return named
+    return IMAGE_MODEL if Path(IMAGE_MODEL).exists() and not Path(DEFAULT_MODEL_URI).exists() else DEFAULT_MODEL_URI
 
 
 def model_file(uri: str) -> Path:

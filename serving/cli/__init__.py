@@ -9,6 +9,7 @@ import click
 from detectors.errors import InlierError
 
 COMMANDS = {
+    "alive": ("serving.cli.alive:alive", "Tell whether the proxy, worker or reaper of a container is at work."),
     "detectors": ("serving.cli.detectors:detectors", "List the detectors there are, and what they can be told."),
     "keys": ("serving.cli.keys:keys", "Make, list and delete keys for the API."),
     "migrate": ("serving.cli.migrate:migrate", "Bring the database of proxies and workers up to date."),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", required=False)
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port for REST; 0 takes a free one.  [default: 9000]")
 @click.option("--grpc-port", type=click.IntRange(0, 65535), help="Port for gRPC; without it there is none.")
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
     help="[default: INFO]",
 )
-def serve(model: str, **options: Any) -> None:
+def serve(model: str | None, **options: Any) -> None:
     """Serve MODEL: a model file, or module.Class, any class written for Seldon Core's Python wrapper.
+
+    Without MODEL it is what INLIER_MODEL names, or the one model file in /mnt/models, or /model/model.pkl.
 
     Every option is also an environment variable, INLIER_ and its name; those of Seldon Core (PREDICTIVE_UNIT_...) work
     too. SIGTERM stops it within five seconds, after the requests under way are answered.
@@ -37,7 +39,19 @@ def serve(model: str, **options: Any) -> None:
         os._exit(1)
 
 
-def _serve(model: str, options: dict[str, Any]) -> int:
+def _default_model() -> str:
+    from serving.detector_model import default_model_uri
+    from serving.errors import ComponentError
+
+    uri = default_model_uri()
+    if not os.environ.get("INLIER_MODEL") and not os.path.exists(uri):  # noqa: PTH110
+        raise ComponentError(
+            "name a model file or module.Class, set INLIER_MODEL, or put a model file into /mnt/models"
+        )
+    return uri
+
+
+def _serve(model: str | None, options: dict[str, Any]) -> int:
     from serving.errors import ComponentError
 
     try:
@@ -51,6 +65,7 @@ def _serve(model: str, options: dict[str, Any]) -> int:
         settings = MicroserviceSettings(**options)
     except pydantic.ValidationError as error:
         raise ComponentError(explain(error, MicroserviceSettings)) from error
+    model = model or _default_model()
     logs.configure(settings.log_level, settings.log_format)
     ports = [port for port in (settings.port, settings.metrics_port) if port is not None]
     grpc_port = settings.grpc_port

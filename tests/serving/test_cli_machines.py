@@ -5,8 +5,6 @@ import os
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -231,18 +229,15 @@ def run_until(happened: Callable[[], bool], *words: str) -> None:
         process.communicate()
 
 
-def test_the_proxy_alone(environment: Path) -> None:
-    port = free_port()
+def test_the_proxy_alone(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INLIER_PORT", str(free_port()))
 
     def answers() -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/status", timeout=10) as answer:
-                return answer.status == 200
-        except urllib.error.URLError:
-            return False
+        return run("alive").exit_code == 0
 
     assert run("migrate").exit_code == 0
-    run_until(answers, "proxy", "--port", str(port))
+    assert not answers()
+    run_until(answers, "proxy")
 
 
 def test_the_reaper_alone_gives_back_what_a_worker_lost(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,3 +265,13 @@ def test_the_reaper_alone_gives_back_what_a_worker_lost(environment: Path, monke
     with database.browsing() as session:
         assert store.find(session, task_id).status == store.RETRY
     database.close()
+
+
+def test_who_is_silent_for_long_is_not_alive(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = environment / "alive"
+    file.touch()
+    monkeypatch.setenv("INLIER_TASK_PROBE_FOLDER", str(environment))
+    assert run("alive").exit_code == 0
+    os.utime(file, (time.time() - 300, time.time() - 300))
+    done = run("alive", "--seconds", "200")
+    assert (done.exit_code, done.output) == (1, "silent for 300 seconds\n")

@@ -1,0 +1,21 @@
+"""Images that several tests run: built once."""
+
+import pytest
+
+from tests.image.builder import Builder, find_builder
+
+
+@pytest.fixture(scope="session")
+def builder() -> Builder:
+    return find_builder()
+
+
+@pytest.fixture(scope="session")
+def inne(builder: Builder) -> str:
+    """What the Dockerfile builds when nobody says anything."""
+    return builder.image("inlier-test/inne:default")
+
+
+@pytest.fixture(scope="session")
+def stock(builder: Builder) -> str:
+    return builder.image("inlier-test/microservice:stock", target="stock")
