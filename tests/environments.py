@@ -1,6 +1,7 @@
 """Virtual environments beside .venv, for what cannot live in it: made once for a lock file, and reused."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 class NoInterpreter(Exception):
     """The Python that is needed is not on this machine."""
+
+
+def find_interpreter(version: str) -> str | Path | None:
+    """This one, the newest that pyenv has built, or one on the PATH."""
+    if sys.version.startswith(f"{version}."):
+        return sys.executable
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    built = sorted(pyenv.glob(f"{version}.*/bin/python{version}"), key=lambda path: int(path.parts[-3].split(".")[2]))
+    return built[-1] if built else shutil.which(f"python{version}")  # on the PATH it may be a stub of pyenv's
 
 
 def environment(name: str, lock: Path, version: str = "3.11") -> Path:
@@ -35,7 +45,7 @@ def environment(name: str, lock: Path, version: str = "3.11") -> Path:
     python = folder / "bin" / "python"
     if (folder / "complete").exists():
         return python
-    interpreter = sys.executable if sys.version.startswith(f"{version}.") else shutil.which(f"python{version}")
+    interpreter = find_interpreter(version)
     if interpreter is None:
         raise NoInterpreter(f"Python {version} is not on this machine")
     shutil.rmtree(folder, ignore_errors=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import requests
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
@@ -24,6 +25,7 @@ from tests.image.containers import (
     config_of,
     free_port,
     is_healthy,
+    microservice,
     running,
     stop,
     wait_until_ready,
@@ -126,6 +128,24 @@ def test_from_an_upload_to_verdicts(system: System) -> None:
         done = client.wait(client.infer("p/f/rows", model, save_charts=True).id, 120)
         assert done.status == "SUCCESS"
         assert [entry for entry in client.tasks() if entry.status != "SUCCESS"] == []
+
+
+def test_it_passes_predictions_on(builder: Builder, inne: str, system: System) -> None:
+    admin = {"Authorization": f"Bearer {system.key}"}
+    with microservice(builder, inne) as (_, ports), requests.Session() as http:
+        variation = {"label": "inne", "ratio": 1.0, "kind": "rest", "url": f"http://127.0.0.1:{ports['HTTP']}"}
+        clients = f"{system.address}/clients/test"
+        put = http.put(f"{clients}/variations", json={"variations": [variation]}, headers=admin, timeout=30)
+        assert put.status_code == 200, put.text
+        made = http.post(f"{clients}/keys", json={"scope": "js"}, headers=admin, timeout=30)
+        query = {
+            "consumer_key": made.json()["consumer_key"],
+            "json": '{"data":{"f1":2.1,"f2":2.05,"f3":1.95,"f4":2.01}}',
+        }
+        answer = http.get(f"{system.address}/js/predict", params=query, timeout=30)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["meta"]["variation"] == "inne"
+    assert answer.json()["predictions"][0]["prediction"] == pytest.approx(0.32710949421974556, rel=1e-9)
 
 
 def test_it_asks_for_keys(system: System) -> None:
