@@ -53,12 +53,7 @@ COPY --from=project /project/opt/inlier /opt/inlier
 
 # Every kernel of every detector, compiled once: training, the search by labels, scoring, and the way a server scores.
 FROM runtime AS warm
-RUN for detector in $(python -c "from detectors.registry import DETECTORS; print(*DETECTORS)"); do \
-      inlier train --detector "$detector" --synthetic demo --search --out "/tmp/$detector.pkl" >/dev/null \
-      && inlier train --detector "$detector" --synthetic demo --out "/tmp/$detector.pkl" >/dev/null \
-      && python -c "import sys; from serving.models import serve_file; serve_file(sys.argv[1])" "/tmp/$detector.pkl" \
-      || exit 1; \
-    done
+RUN python -m serving.warm
 
 FROM warm AS train
 ARG DETECTOR=inne
