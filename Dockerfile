@@ -35,11 +35,12 @@ RUN python -m venv --without-pip /opt/inlier \
 
 # The project, which changes more often, as a layer of its own over what is locked.
 FROM locked AS project
-COPY setup.py pyproject.toml README.md /src/
+COPY setup.py pyproject.toml /src/
 COPY detectors /src/detectors
 COPY training /src/training
 COPY serving /src/serving
-RUN cp -r /src /tmp/build \
+# The description, which setup.py reads, changes often and is for a registry of packages.
+RUN touch /src/README.md && cp -r /src /tmp/build \
  && /usr/local/bin/python -m pip --python /opt/inlier/bin/python install --no-cache-dir --quiet --no-deps --no-build-isolation --no-compile --root /project /tmp/build \
  && python -m compileall -q -s /project /project/opt/inlier/lib/python*/site-packages
 

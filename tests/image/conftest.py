@@ -12,8 +12,8 @@ def builder() -> Builder:
 
 @pytest.fixture(scope="session")
 def inne(builder: Builder) -> str:
-    """What the Dockerfile builds when nobody says anything."""
-    return builder.image("inlier-test/inne:default")
+    """The microservice of the demo: what the Dockerfile builds when nobody says anything."""
+    return builder.image("inlier-test/inne:default", target="microservice")
 
 
 @pytest.fixture(scope="session")

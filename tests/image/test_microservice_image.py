@@ -87,6 +87,12 @@ def test_says_what_it_is(builder: Builder, inne: str) -> None:
     assert labels["description"]
 
 
+def test_is_what_is_built_when_nobody_says_which(builder: Builder, inne: str) -> None:
+    default = builder.image("inlier-test/inne:nobody")
+    assert builder.inspect(default, "{{json .RootFS.Layers}}") == builder.inspect(inne, "{{json .RootFS.Layers}}")
+    assert config_of(builder, default) == config_of(builder, inne)
+
+
 def test_holds_no_compiler_no_cache_no_tests_and_is_small(builder: Builder, inne: str) -> None:
     with microservice(builder, inne) as (name, _):
         assert builder("exec", name, "python", "-c", FORBIDDEN).strip() == ""
