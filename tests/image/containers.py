@@ -115,9 +115,9 @@ def config_of(builder: Builder, image: str) -> dict[str, Any]:
     return found
 
 
-def is_healthy(builder: Builder, image: str, name: str) -> bool:
-    """Run the image's HEALTHCHECK in a container."""
-    words = builder.inspect(image, "{{json .Config.Healthcheck.Test}}")
+def is_healthy(builder: Builder, name: str) -> bool:
+    """Run the HEALTHCHECK of its image in a container."""
+    words = builder.inspect(name, "{{json .Config.Healthcheck.Test}}")
     test = json.loads(words)
     probe = test[1:] if test[0] == "CMD" else ["sh", "-c", test[1]]
     done = subprocess.run([*builder.run, "exec", name, *probe], capture_output=True, text=True)

@@ -55,7 +55,7 @@ def test_serves_what_it_was_trained_on_as_nobody_on_a_read_only_root(builder: Bu
         assert "NoNewPrivs:\t1" in status
         denied = subprocess.run([*builder.run, "exec", name, "touch", "/model/x"], capture_output=True, text=True)
         assert "Read-only file system" in denied.stderr
-        assert is_healthy(builder, inne, name)
+        assert is_healthy(builder, name)
         assert b"inlier_" in ask(ports["METRICS"], "/metrics")[1]
         logs = builder("logs", name)
     assert "in memory only" not in logs, "a kernel was compiled again at run time"

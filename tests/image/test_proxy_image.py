@@ -153,10 +153,10 @@ def test_it_asks_for_keys(system: System) -> None:
         stranger.tasks()
 
 
-def test_each_tells_that_it_is_at_work(builder: Builder, image: str, system: System) -> None:
+def test_each_tells_that_it_is_at_work(builder: Builder, system: System) -> None:
     for kind, name in system.containers.items():
         end = time.monotonic() + 60
-        while not is_healthy(builder, image, name):
+        while not is_healthy(builder, name):
             assert time.monotonic() < end, kind
             time.sleep(1)
 

@@ -20,6 +20,6 @@ def test_the_wrapper_answers_what_ours_does(builder: Builder, inne: str) -> None
         version = "import seldon_core, sys; print(seldon_core.__version__, *sys.version_info[:2])"
         assert builder("exec", name, "python", "-c", version).split() == ["1.17.1", "3", "11"]
         assert builder("exec", name, "id", "-u").strip() == "10001"
-        assert is_healthy(builder, image, name)
+        assert is_healthy(builder, name)
         assert "in memory only" not in builder("logs", name), "a kernel was compiled again at run time"
     assert config_of(builder, image)["User"] == "10001:10001"
