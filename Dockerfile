@@ -46,7 +46,8 @@ RUN touch /src/README.md && cp -r /src /tmp/build \
 
 # setuptools has built the project; nothing needs it any more.
 FROM locked AS lean
-RUN /usr/local/bin/python -m pip --python /opt/inlier/bin/python uninstall --quiet --yes setuptools
+RUN /usr/local/bin/python -m pip --python /opt/inlier/bin/python uninstall --quiet --yes setuptools \
+ && rm -rf /opt/inlier/lib/python*/site-packages/*/test
 
 FROM base AS runtime
 COPY --from=lean /opt/inlier /opt/inlier
@@ -95,6 +96,7 @@ COPY requirements/proxy.txt /tmp/
 RUN /usr/local/bin/python -m pip --python /opt/inlier/bin/python install --no-cache-dir --quiet --only-binary :all: --require-hashes -r /tmp/proxy.txt \
  && /usr/local/bin/python -m pip --python /opt/inlier/bin/python uninstall --quiet --yes setuptools \
  && find /opt/inlier -type d -name tests -prune -exec rm -rf {} +
+RUN rm -rf /opt/inlier/lib/python*/site-packages/*/test
 
 FROM base AS proxy
 COPY --from=proxy-locked /opt/inlier /opt/inlier

@@ -1,6 +1,7 @@
 """One process that serves: sockets, signals, and how it stops without losing a request."""
 
 import asyncio
+import contextlib
 import ctypes
 import gc
 import logging
@@ -225,14 +226,16 @@ class Server(uvicorn.Server):
 def _drop_new_connections(listening: socket.socket) -> None:
     """Have Linux drop what arrives for a listening socket: nothing comes between the last accept and the close.
 
-    A client that is dropped tries again a second later, and is refused then.
+    A client that is dropped tries again a second later, and is refused then. A kernel may allow this to root alone;
+    then a client that comes in that instant is cut off.
     """
     instruction = ctypes.create_string_buffer(
         struct.pack("HBBI", 0x06, 0, 0, 0)
     )  # return 0: keep no byte of any packet
     program = struct.pack("HP", 1, ctypes.addressof(instruction))
     if sys.platform == "linux":
-        listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+        with contextlib.suppress(PermissionError):
+            listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
 def serve(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from serving.microservice.server import _drop_new_connections
 from tests.serving.microservice.processes import Server, ours
 from training.artifacts import save_model
 from training.model import Model
@@ -275,3 +276,12 @@ class TestReload:
             while "cannot be served, the one before stays" not in server.output:
                 time.sleep(0.02)
             assert server.post("/predict", BODY)[0] == 200
+
+
+def test_a_kernel_that_lets_only_root_drop_connections_is_no_reason_to_fail() -> None:
+    class Refusing(socket.socket):
+        def setsockopt(self, *arguments: object) -> None:
+            raise PermissionError(1, "Operation not permitted")
+
+    with Refusing() as listening:
+        _drop_new_connections(listening)
