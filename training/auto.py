@@ -6,7 +6,7 @@ Without labels but with times, the series itself chooses: `training.series_choic
 import numpy as np
 
 from detectors import registry
-from training.candidates import family
+from training.candidates import family, searchable
 from training.features import Features
 
 WITHOUT_LABELS = "inne"
@@ -35,5 +35,6 @@ def families(features: Features) -> tuple[str, ...]:
     return tuple(
         name
         for name, made_of in registry.DETECTORS.items()
-        if (whole if made_of.kind == "multivariate" else features.times is not None or family(name).order_free)
+        if searchable(name)
+        and (whole if made_of.kind == "multivariate" else features.times is not None or family(name).order_free)
     )

@@ -304,6 +304,22 @@ def family(detector: str) -> Family:
     return _FAMILIES.get(detector, Family)(detector)
 
 
+def searchable(detector: str) -> bool:
+    """Whether the search knows how to choose a limit.
+
+    Parameters
+    ----------
+    detector : str
+        Its key in the registry.
+
+    Returns
+    -------
+    bool
+        True for any detector of rows, which has a threshold; one of series needs a family of its own.
+    """
+    return detector in _FAMILIES or find(detector).kind == "multivariate"
+
+
 def trials(detector: str, features: Features, fixed: Mapping[str, Any]) -> list[Trial]:
     """All there is to try.
 

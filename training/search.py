@@ -22,7 +22,7 @@ from detectors.base import Detector
 from detectors.blocks import thread_count
 from detectors.scaling import Scaled
 from training import splits
-from training.candidates import Trial, family, trials
+from training.candidates import Trial, family, searchable, trials
 from training.errors import JobStopped, TrainingError
 from training.expectation import CONFIDENCE, Expected, merit, of_choice
 from training.features import Features
@@ -140,9 +140,11 @@ def can_search(detector: str, labels: IntArray | None, parameters: Mapping[str, 
     Returns
     -------
     bool
-        False without both labels, or if the limit is among the given parameters.
+        False without both labels, if nothing is known of the detector, or if the limit is among the given parameters.
     """
     if labels is None or not 0 < int(labels.sum()) < len(labels):
+        return False
+    if not searchable(detector):
         return False
     return not any(parameters.get(name, "auto") != "auto" for name in family(detector).limit)
 

@@ -8,7 +8,7 @@ import pytest
 
 from detectors.errors import UnknownDetector
 from detectors.registry import DETECTORS
-from training import auto, defaults
+from training import auto, candidates, defaults
 from training import train as training
 from training.artifacts import dump_model, parse_model
 from training.errors import TrainingError
@@ -146,6 +146,15 @@ def test_auto_judges_the_order_of_rows_where_times_tell_it() -> None:
     assert not {"inne", "dbscan"} & set(auto.families(line))
     model = train("auto", line, labels, seed=0)
     assert DETECTORS[model.detector_name].kind == "univariate"
+
+
+def test_a_series_detector_that_the_search_does_not_know_trains_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    line, labels = series(n_rows=300, n_spikes=6, n_shifts=0)
+    monkeypatch.delitem(candidates._FAMILIES, "persist")
+    model = train("persist", line, labels, seed=0)
+    assert "search" not in model.metrics
+    assert model.metrics["n_anomalies"] == 6
+    assert "persist" not in auto.families(line)
 
 
 def test_auto_without_labels_is_what_suits_a_series_with_times() -> None:
