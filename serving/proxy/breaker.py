@@ -1,12 +1,13 @@
 """A circuit breaker for each variation, in each process: who fails gets no requests while others can answer them.
 
-It opens after `failures` in a row, or when two or more failed and nothing was answered for half of `seconds`. While it
-is open its share goes to the others, and every `seconds` one request is also sent to it, beside the answer that the
-client gets: what is answered closes the breaker. Before any time-out has passed, the share goes to the others as well
-while several requests wait and none was answered for half of `seconds`.
+It opens after `failures` in a row, or when two failed, or one timed out, and nothing was answered for half of
+`seconds`. While it is open its share goes to the others, and every `seconds` one request is also sent to it, beside
+the answer that the client gets: what is answered closes the breaker. Before any time-out has passed, the share goes to
+the others as well while several requests wait and none was answered for half of `seconds`.
 
 Errors of the client's making are answers. A variation without others is asked nevertheless as long as it fails at
-once; one whose requests time out would hold the threads that others need, and is asked by one request every `seconds`.
+once; one of which two requests timed out in a row would hold the threads that others need, and is asked by one request
+every `seconds`.
 
 The breakers on PyPI (pybreaker, circuitbreaker, aiobreaker) wrap a call. Here the question comes before the draw,
 waiting counts too, and the trial is no client's request.
@@ -108,13 +109,18 @@ class Breaker:
             if not self._failures:
                 self._failing_since = self._silent_since
             self._failures += 1
-            for_long = self._failures > 1 and now - self._failing_since >= self._seconds / 2
-            if self.is_open:
-                self._next_trial = now + self._seconds
-            elif self._failures >= self._limit or for_long:
-                self.is_open, self.hangs = True, isinstance(error, UpstreamSlow)
-                self._next_trial = now + self._seconds
-                self._on_change(True, str(error))
+            self._failed(error, now)
+
+    def _failed(self, error: Exception, now: float) -> None:
+        slow = isinstance(error, UpstreamSlow)
+        silent = now - self._failing_since >= self._seconds / 2
+        self.hangs = slow and self._failures > 1  # one request may just be a long one
+        if self.is_open:
+            self._next_trial = now + self._seconds
+        elif self._failures >= self._limit or (silent and (slow or self._failures > 1)):
+            self.is_open = True
+            self._next_trial = now + self._seconds
+            self._on_change(True, str(error))
 
     def retire(self) -> None:
         """Say that it is closed, as nothing is asked of it any more."""

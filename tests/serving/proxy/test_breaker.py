@@ -117,15 +117,25 @@ def test_while_requests_wait_in_silence_others_are_drawn(breaker, clock, changes
     assert changes == []
 
 
-def test_two_that_timed_out_open_it_at_once(breaker, clock):
+def test_a_time_out_in_silence_opens_it_and_a_second_says_that_it_hangs(breaker, clock):
     held = waiting(breaker, 2)
     clock.now += 2
-    for each in held:
-        assert breaker.is_free()
+    assert breaker.is_free()
+    for hangs, each in zip((False, True), held, strict=True):
         with suppress(UpstreamSlow):
             each.gen.throw(UpstreamSlow("x"))
-    assert breaker.is_open
-    assert breaker.hangs
+        assert breaker.is_open
+        assert breaker.hangs == hangs
+
+
+def test_a_time_out_beside_answers_is_a_long_request(breaker, clock):
+    (held,) = waiting(breaker, 1)
+    for _ in range(10):
+        clock.now += 0.2
+        end(breaker)
+    with suppress(UpstreamSlow):
+        held.gen.throw(UpstreamSlow("x"))
+    assert breaker.is_free()
 
 
 def test_few_that_wait_may_be_long_ones(breaker, clock):
