@@ -10,14 +10,13 @@ from tests.k8s.manifests import FOLDER, NAMESPACE, OVERLAYS, ROOT, documents, re
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTION = README.partition("## On a cluster\n")[2].partition("\n## ")[0]
-OUTPUT = ("k8s/conf/",)  # written by start-microservice
-TO_COME = {"scripts/build-image"}
+OUTPUT = "k8s/conf/"  # written by start-microservice
 
 
 def test_every_path_exists() -> None:
     paths = set(re.findall(r"\b((?:k8s|scripts)/[\w./-]*\w)", README))
     assert len(paths) > 10
-    assert {path for path in paths if not path.startswith(OUTPUT) and not (ROOT / path).exists()} <= TO_COME
+    assert {path for path in paths if not path.startswith(OUTPUT) and not (ROOT / path).exists()} == set()
 
 
 def test_every_overlay_is_explained() -> None:
