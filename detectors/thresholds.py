@@ -13,9 +13,9 @@ Kind = Literal["graded", "isolation", "distance"]
 FENCE = 2.15
 """Interquartile ranges above the upper quartile: up to a quarter of far rows do not move it."""
 
-STEP = {"graded": 1.0, "distance": 1.3}
+STEP = {"graded": 1.0, "distance": 1.6}
 """How far above its upper decile the rest may reach, in units of that decile's distance from the median: on clean
-Gaussian rows in 2, 8 and 32 dimensions 0.5 to 1.5 % do not."""
+Gaussian rows in 2, 8 and 32 dimensions 0.5 to 1.3 % of graded scores do not, and under 1.5 % of distances."""
 
 ISOLATION_FENCE = 3.5
 """Isolation scores pile up at 1: with Tukey's own 3 for what is far out, a few in a hundred demos flag over 1 %."""
