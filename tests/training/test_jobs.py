@@ -255,7 +255,10 @@ class TestInfer:
         assert result.n_anomalies > 0 or method in ("poly", "subpca")  # they look for shapes, not for single values
 
     def test_auto_chooses_and_says_why(self, quick: Job) -> None:
-        outcome = infer(InferRequest("univariate", SERIES, method="Auto"), quick)
+        pytest.importorskip("plotly")
+        outcome = infer(InferRequest("univariate", SERIES, method="Auto", save_charts=True), quick)
+        outcome.publish()
+        assert b"Persist was chosen: " in read(quick.storage, outcome.result.predictions_charts_file)
         assert outcome.result.detector == "persist"  # the series has spikes
         assert "single values leap away" in outcome.result.as_dict()["chosen_because"]
         assert outcome.result.predictions_label_file.endswith("_persist_predictions.csv")

@@ -1,6 +1,7 @@
 """From predictions to charts."""
 
 import importlib.util
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -61,6 +62,8 @@ def draw(
         if model.kind == "univariate"
         else _rows(model, features, predictions, labels)
     )
+    if model.chosen_because is not None:
+        charts = replace(charts, notes=(f"{model.title} was chosen: {model.chosen_because}.", *charts.notes))
     page, picture = outputs.stage("charts.html"), outputs.stage("charts.png")
     write_html(charts, page.stream)
     write_png(charts, picture.stream)
@@ -74,7 +77,6 @@ def _facts(model: Model, predictions: Predictions) -> list[str]:
         f"{n_rows:,} rows",
         f"{n_flagged:,} anomalies ({n_flagged / n_rows:.2%})",
         f"threshold {model.threshold:.3g}",
-        *([] if model.chosen_because is None else [f"chosen, as {model.chosen_because}"]),
     ]
 
 
