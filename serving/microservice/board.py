@@ -120,9 +120,13 @@ class Part:
             ring[place, :d] = rows[0]
             ring[place, d] = scores[0]
         else:
-            places = np.arange(count + max(0, n - capacity), count + n) % capacity
-            ring[places, :d] = rows[-capacity:]
-            ring[places, d] = scores[-capacity:]
+            rows, scores = rows[-capacity:], scores[-capacity:]
+            start = (count + n - len(rows)) % capacity
+            until_end = capacity - start
+            for place, part in ((start, slice(until_end)), (0, slice(until_end, None))):
+                some = rows[part]
+                ring[place : place + len(some), :d] = some
+                ring[place : place + len(some), d] = scores[part]
         header[2] = count + n
 
     def remembered(self, d: int, model: int) -> npt.NDArray[np.float64]:
