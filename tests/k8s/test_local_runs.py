@@ -17,8 +17,11 @@ from sqlalchemy.exc import OperationalError
 from serving.client import Client
 from serving.deploy.declared import free_ports
 from tests.k8s.pods import Container, Node, containers_of, created
+from tests.serving import conftest as models
+from tests.serving.microservice.processes import ours
 from tests.training import s3_server
 
+inne, inne_file = models.inne, models.inne_file
 pytestmark = pytest.mark.slow
 
 POSTGRES = os.environ.get("INLIER_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
@@ -140,6 +143,21 @@ def test_the_client_of_the_credentials_is_known(node: Node, server: str) -> None
     assert token.json()["access_token"]
     asked = requests.get(f"{server}/js/predict", params=pairs["js"] | {"json": '{"data": {"a": 1}}'}, timeout=30)
     assert "has no microservice yet" in asked.text, "the key is good, and nothing has been started"
+
+
+def test_a_prediction_is_asked_for(node: Node, server: str, inne_file: Path) -> None:
+    pairs = json.loads(node.secrets["inlier-credentials"]["credentials"])["local"]["test"]
+    with ours(inne_file) as microservice:
+        variation = {"label": "inne", "ratio": 1.0, "kind": "rest", "url": f"{microservice.url}/predict"}
+        where, headers = f"{server}/clients/test/variations", bearer(node, "inlier-admin")
+        put = requests.put(where, json={"variations": [variation]}, headers=headers, timeout=30)
+        assert put.status_code == 200, put.text
+        row = '{"data": {"f1": 2.1, "f2": 2.05, "f3": 1.95, "f4": 2.01}}'
+        answer = requests.get(f"{server}/js/predict", params=pairs["js"] | {"json": row}, timeout=30)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["meta"]["variation"] == "inne"
+    score, other = answer.json()["predictions"]
+    assert score["prediction"] + other["prediction"] == pytest.approx(1.0)
 
 
 def test_no_secret_is_logged(node: Node, parts: dict[str, Container]) -> None:
