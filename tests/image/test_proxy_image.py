@@ -122,6 +122,7 @@ def once(builder: Builder, image: str, environment: list[str], program: str, *wo
 
 def test_from_an_upload_to_verdicts(system: System) -> None:
     with Client(system.address, system.key) as client:
+        wait_for_bucket(client)
         client.upload(ROWS, "p/f/rows.csv")
         trained = client.wait(client.train("DBSCAN", "p/f/rows", save_charts=True).id, 120)
         model = trained.results["model_path"]
@@ -130,10 +131,23 @@ def test_from_an_upload_to_verdicts(system: System) -> None:
         assert [entry for entry in client.tasks() if entry.status != "SUCCESS"] == []
 
 
+def wait_for_bucket(client: Client) -> None:
+    """A new bucket may take a moment until it takes files."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            client.upload(ROWS, "p/f/first.csv")
+        except CallError:
+            assert time.monotonic() < end
+            time.sleep(1)
+        else:
+            return
+
+
 def test_it_passes_predictions_on(builder: Builder, inne: str, system: System) -> None:
     admin = {"Authorization": f"Bearer {system.key}"}
     with microservice(builder, inne) as (_, ports), requests.Session() as http:
-        variation = {"label": "inne", "ratio": 1.0, "kind": "rest", "url": f"http://127.0.0.1:{ports['HTTP']}"}
+        variation = {"label": "inne", "ratio": 1.0, "kind": "rest", "url": f"http://127.0.0.1:{ports['HTTP']}/predict"}
         clients = f"{system.address}/clients/test"
         put = http.put(f"{clients}/variations", json={"variations": [variation]}, headers=admin, timeout=30)
         assert put.status_code == 200, put.text
