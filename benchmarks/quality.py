@@ -16,6 +16,8 @@ import numpy as np
 import unlabelled
 
 DOCS = Path(__file__).parents[1] / "docs"
+MARKERS = "Do^vsX"
+COLOURS = ("#d1495b", "#30638e", "#8ab17d", "#e9a03b", "#6c757d", "#adb5bd")
 HEAD = """# How good the detectors are
 
 Written by `python benchmarks/quality.py`; the sets are from
@@ -59,24 +61,23 @@ def picture(found: unlabelled.Ranking, path: Path) -> None:
         for place, detector in enumerate(detectors):
             values = [values[detector][which] for values in found.values()]
             heights = np.arange(len(names)) + (place - 2.5) * 0.1
-            first = place == 0
             axes.plot(
                 [*values, float(np.mean(values))],
                 heights,
-                "D" if first else "o",
-                color="#d1495b" if first else plt.get_cmap("Greys")(0.35 + 0.12 * place),
-                markersize=6 if first else 4.5,
+                MARKERS[place],
+                color=COLOURS[place],
+                markersize=6.5 if place == 0 else 5,
                 label=detector,
-                zorder=3 if first else 2,
+                zorder=2 + (place == 0),
             )
         axes.set_yticks(range(len(names)), names)
-        axes.invert_yaxis()
         axes.axhline(len(found) - 0.5, color="0.8", linewidth=0.8)
         axes.grid(axis="x", color="0.9")
         axes.set_title(title, fontsize=11)
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
         axes.tick_params(left=False)
+    both[0].invert_yaxis()  # the other one's, too
     figure.legend(*both[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
