@@ -21,6 +21,7 @@ from types import ModuleType
 import numpy as np
 import peers
 import planted
+import vus
 
 ROOT = Path(__file__).resolve().parents[1]
 BASELINES = ("iqr", "quantile", "persist")
@@ -136,6 +137,9 @@ def measure(peer, files):
             if labels.any():
                 asked = {"labels": labels.tolist(), "scores": np.asarray(scores).tolist(), "window": window}
                 found.setdefault(name, {})[file] = peer("vus_pr", **asked)
+                ours = vus.vus_pr(labels, np.asarray(scores), window)
+                if abs(ours - found[name][file]) > 1e-9:
+                    raise SystemExit(f"VUS-PR of {name} on {file} is {ours} here, {found[name][file]} to TSB-AD")
 
         for theirs in (name for names in PEERS.values() for name in names):
             judge(f"TSB-AD {theirs}", peer("scores", name=theirs, values=values.tolist()))
@@ -175,15 +179,14 @@ def compare(report, found, flagged, reasons):
     return mean
 
 
-def plant(report, peer, seeds):
+def plant(report, seeds):
     """VUS-PR of every method on generated series, and of the one that is chosen."""
     by_anomaly, tried = {}, []
     for anomaly in planted.ANOMALIES:
         for series in planted.SERIES:
             for seed in range(100, 100 + seeds):
                 values, labels = planted.planted(series, anomaly, seed)
-                asked = {"labels": labels.tolist(), "window": PLANTED_WINDOW}
-                found = {one: peer("vus_pr", scores=scored(one, values)[0].tolist(), **asked) for one in METHODS}
+                found = {one: vus.vus_pr(labels, scored(one, values)[0], PLANTED_WINDOW) for one in METHODS}
                 found["auto"] = found[chosen(values).detector]
                 by_anomaly.setdefault(anomaly, []).append(found)
                 tried.append(found)
@@ -265,6 +268,10 @@ values. Rows are judged by a window around them (`align="center"`) or by the one
 then a verdict never changes when more rows come, at a loss that the table shows). This page is written by
 `python benchmarks/sequences.py --write`; the peer is TSB-AD 1.5, which also computes VUS-PR.
 
+Four series with anomalies are few: no rule can be set on them alone, so `auto` was set on generated series, too. Its
+weak spot are short level shifts, which IQR finds better than the windows that it prefers where rows depend on each
+other; `poly` gains least on nyc_taxi, where it is below TSB-AD's POLY of power 4.
+
 ![VUS-PR of each detector on four series](sequences.svg)
 """
 
@@ -286,7 +293,7 @@ def main():
     with peers.Peer(peers.interpreter("tsb-ad"), __file__, "--child") as peer:
         found, flagged, reasons = measure(peer, read(given.data))
         compare(report, found, flagged, reasons)
-        plant(report, peer, given.seeds)
+        plant(report, given.seeds)
         report.say("", "## Speed", "")
         speed(report, peer)
     if given.write:
