@@ -11,6 +11,7 @@ from training.jobs.requests import Job
 from training.model import Model
 from training.tables import TimeColumn
 
+_CHUNK_BYTES = 1 << 20
 _MAX_SIDECAR_BYTES = 1 << 20
 
 
@@ -94,8 +95,12 @@ def model_of(job: Job, name: str) -> Model:
 
 
 def _read(job: Job, key: str, max_bytes: int) -> bytes:
+    data = bytearray()
     with job.storage.open(key) as stream:
-        data = stream.read(max_bytes + 1)
-    if len(data) > max_bytes:
-        raise ModelDamaged(f"{key} has more than {max_bytes} bytes")
-    return data
+        while part := stream.read(
+            _CHUNK_BYTES
+        ):  # a file that is asked for all at once takes room for all that may come
+            data += part
+            if len(data) > max_bytes:
+                raise ModelDamaged(f"{key} has more than {max_bytes} bytes")
+    return bytes(data)
