@@ -23,8 +23,8 @@ def upgraded(home: "HomeSettings") -> Iterator["Database"]:
 
     from serving.deploy.home import Home
     from serving.errors import DeployError
-    from serving.proxy.app import open_database
     from serving.proxy.schema import upgrade
+    from serving.resources import open_database
     from serving.settings import ProxySettings
 
     settings = ProxySettings()

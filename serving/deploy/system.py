@@ -23,8 +23,8 @@ from serving.deploy.supervisor import Supervisor, log_tail, spawn, write_config
 from serving.errors import DeployError
 from serving.proxy import store
 from serving.proxy.access import has_keys
-from serving.proxy.app import open_database
 from serving.proxy.database import Database
+from serving.resources import open_database
 from serving.settings import DeploySettings, HomeSettings, ProxySettings, StorageSettings
 
 READY_SECONDS = 60

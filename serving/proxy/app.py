@@ -16,26 +16,16 @@ from serving.proxy import (
     openapi,
     task_metrics,
 )
-from serving.proxy.database import Database, sqlite_url
+from serving.proxy.database import Database
 from serving.proxy.predictor import Predictor
 from serving.proxy.upstream import Upstream
+from serving.resources import open_database, storage_url
 from serving.settings import GatewaySettings, HomeSettings, ProxySettings, StorageSettings, TaskSettings
 from serving.tasks.application import celery_application
 from training.storage import Storage, open_storage
 
 PREDICTOR = "inlier-predictor"
 """Among the extensions of the application: what the gRPC port shares with it."""
-
-
-def open_database(home: HomeSettings, settings: ProxySettings) -> Database:
-    """Return the proxy's database: what the settings name, or a file in the home."""
-    url = settings.database_url or sqlite_url(home.home.absolute() / "inlier.db")
-    return Database(url, pool_size=settings.threads)
-
-
-def storage_url(settings: StorageSettings, home: HomeSettings) -> str:
-    """Return where files are kept: what the settings name, or a folder of the home."""
-    return settings.url or str(home.home.absolute() / "storage")
 
 
 def create_app(

@@ -7,8 +7,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from detectors.registry import DETECTORS
-
 # plain names, separated by /: what training.storage.check_key takes, but for lengths in bytes
 _NAME = r"[^./\\\u0000-\u001f\u007f-\u009f\u2028\u2029][^/\\\u0000-\u001f\u007f-\u009f\u2028\u2029]{0,48}"
 PATH_PATTERN = rf"^{_NAME}(/{_NAME}){{0,3}}$"
@@ -30,7 +28,25 @@ RequestId = Annotated[
 ]
 MAX_PATH = 800
 Path = Annotated[str, Field(max_length=MAX_PATH)]
-SERIES_METHODS = ", ".join(name for name, made_of in DETECTORS.items() if made_of.kind == "univariate") + " or auto"
+
+
+def detector_titles() -> str:
+    """Return the detectors that there are."""
+    from detectors.registry import DETECTORS  # numba and scikit-learn come with it: much for who only keeps tasks
+
+    return ", ".join(detector.title for detector in DETECTORS.values())
+
+
+def series_methods() -> str:
+    """Return what a series can be judged by."""
+    from detectors.registry import DETECTORS
+
+    names = [name for name, detector in DETECTORS.items() if detector.kind == "univariate"]
+    return f"{', '.join(names)} or auto"
+
+
+_LISTS = {"<detectors>": detector_titles, "<methods>": series_methods}
+"""What stands in descriptions for a list, which is found out when somebody reads them."""
 
 
 class TaskBody(BaseModel):
@@ -120,6 +136,9 @@ def _described(field: dict[str, Any], *, optional: bool) -> dict[str, Any]:
     if kind.get("type") == "string" and "enum" not in kind:
         kind["minLength"] = 1
     about: dict[str, Any] = {name: field[name] for name in ("description", "examples") if name in field}
+    for mark, names in _LISTS.items():
+        if mark in about.get("description", ""):
+            about["description"] = about["description"].replace(mark, names())
     if not optional:
         return {**kind, **about}
     return {"anyOf": [kind, {"type": "string", "enum": [""]}, {"type": "null"}], **about}
@@ -133,7 +152,7 @@ class TrainBody(TaskBody):
     model_name: str = Field(
         max_length=80,
         examples=["iNNE"],
-        description=f"A detector, in any case: {', '.join(made_of.title for made_of in DETECTORS.values())}; or auto: "
+        description="A detector, in any case: <detectors>; or auto: "
         "with labels the best of all, without them what suits a series with times, else iNNE.",
     )
     train_feature_file: Path = Field(
@@ -181,7 +200,7 @@ class InferBody(TaskBody):
     method_name: str | None = Field(
         default=None,
         max_length=80,
-        description=f"{SERIES_METHODS}, in any case; required if univariate. "
+        description="<methods>, in any case; required if univariate. "
         "auto chooses by the series itself and says why in chosen_because.",
     )
     model_path: Path | None = Field(
@@ -216,7 +235,7 @@ class InferBody(TaskBody):
             if self.method_name is not None:
                 raise ValueError("method_name is for detection_type univariate; a multivariate model has its own")
         elif self.method_name is None and self.model_path is None:
-            raise ValueError(f"method_name is required if detection_type is univariate: {SERIES_METHODS}")
+            raise ValueError(f"method_name is required if detection_type is univariate: {series_methods()}")
         return self
 
 

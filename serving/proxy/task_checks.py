@@ -8,7 +8,7 @@ from detectors import registry
 from detectors.base import Detector
 from detectors.errors import UnknownDetector
 from serving.errors import NotFound, RequestError, UpstreamDown
-from serving.proxy.task_bodies import SERIES_METHODS, InferBody, TaskBody, TrainBody, ValidBody
+from serving.proxy.task_bodies import InferBody, TaskBody, TrainBody, ValidBody, series_methods
 from training.artifacts import check_model
 from training.errors import FileMissing, InvalidPath, ModelFileError, StorageUnavailable, TrainingError
 from training.series_choice import is_auto
@@ -58,7 +58,7 @@ def _check_infer(body: InferBody, storage: Storage) -> None:
     chosen = body.method_name is not None and is_auto(body.method_name)
     method = None if body.method_name is None or chosen else _detector("method_name", body.method_name)
     if method is not None and method.kind != "univariate":
-        raise RequestError(f"method_name: {method.title} is not a method for a single series; it is {SERIES_METHODS}")
+        raise RequestError(f"method_name: {method.title} is not a method for a single series; it is {series_methods()}")
     if body.model_path is None:
         if chosen:
             _refuse_parameters(body, "auto chooses the method, which has its defaults")

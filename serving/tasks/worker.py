@@ -10,8 +10,8 @@ import joblib
 from celery import Celery
 from celery.signals import worker_shutting_down
 
-from serving.proxy.app import open_database, storage_url
 from serving.proxy.database import Database
+from serving.resources import open_database, storage_url
 from serving.settings import HomeSettings, ProxySettings, StorageSettings, TaskSettings
 from serving.tasks import children, store
 from serving.tasks.application import TASK_NAME, celery_application, send

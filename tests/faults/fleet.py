@@ -13,8 +13,9 @@ from typing import Any
 import psutil
 from flask.testing import FlaskClient
 
-from serving.proxy.app import create_app, open_database
+from serving.proxy.app import create_app
 from serving.proxy.schema import upgrade
+from serving.resources import open_database
 from serving.settings import HomeSettings, ProxySettings, StorageSettings, TaskSettings
 from serving.tasks.application import celery_application
 
