@@ -121,12 +121,12 @@ def prediction(reply: Any, puid: str, n_rows: int, variation: str, model_name: s
 def _matrix(data: dict[str, Any], n_rows: int) -> list[list[Any]]:
     if "tensor" in data:
         (rows, width), values = data["tensor"]["shape"], data["tensor"]["values"]
-        matrix = [values[row * width : (row + 1) * width] for row in range(rows)]
     else:
         matrix = data["ndarray"]
-    if len(matrix) != n_rows:
-        raise ValueError(f"{len(matrix)} rows for {n_rows}")
-    return matrix
+        rows = len(matrix)
+    if rows != n_rows:  # before as many are made as it says
+        raise ValueError(f"{rows} rows for {n_rows}")
+    return [values[row * width : (row + 1) * width] for row in range(rows)] if "tensor" in data else matrix
 
 
 def _entry(name: Any, value: Any) -> dict[str, Any]:

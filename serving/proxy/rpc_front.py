@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 SERVICE = "seldon.protos.Seldon"
 TOKEN = "oauth_token"  # noqa: S105
 STICKY = "x-inlier-sticky"
+WAITING = 128
+"""Calls of a process that may wait for a thread, each with its message in memory; more are refused unread."""
 CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
@@ -55,7 +57,9 @@ class RpcFront:
     def __init__(self, predictor: Predictor, threads: int, max_bytes: int) -> None:
         self._predictor = predictor
         options = [("grpc.max_receive_message_length", max_bytes), ("grpc.max_send_message_length", -1)]
-        self._server = grpc.server(ThreadPoolExecutor(threads), options=options)
+        self._server = grpc.server(
+            ThreadPoolExecutor(threads), options=options, maximum_concurrent_rpcs=threads + WAITING
+        )
         handler = grpc.unary_unary_rpc_method_handler(
             self._predict,
             request_deserializer=pb.SeldonMessage.FromString,

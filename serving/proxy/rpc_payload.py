@@ -68,7 +68,8 @@ def _rows(data: pb.DefaultData) -> list[Any]:
     if kind != "tensor":
         raise RequestError("data has neither tensor nor ndarray")
     shape, values = list(data.tensor.shape), list(data.tensor.values)
-    if len(shape) != 2 or min(shape) < 0 or math.prod(shape) != len(values):
+    # Rows without columns have no values that the limit on a message would count
+    if len(shape) != 2 or min(shape) < 1 or math.prod(shape) != len(values):
         raise RequestError(f"data.tensor: {len(values)} values do not fill rows and columns of shape {shape}")
     return [values[row * shape[1] : (row + 1) * shape[1]] for row in range(shape[0])]
 

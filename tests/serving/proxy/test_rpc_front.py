@@ -142,6 +142,7 @@ def tensor(shape, values, names=("a", "b")):
         (tensor([2], [1, 2]), "2 values do not fill rows and columns of shape \\[2\\]"),
         (tensor([2, 2], [1, 2]), "do not fill"),
         (tensor([-1, -2], [1, 2]), "do not fill"),
+        (tensor([2**31 - 1, 0], [], names=[]), "do not fill"),
         (tensor([1, 2], [1, math.inf]), "infinite"),
         (tensor([1, 2], [1, 2], names=["a", "a"]), "names a feature twice"),
         (tensor([1, 2], [1, 2], names=[]), "2 values for the 0 data.names"),
