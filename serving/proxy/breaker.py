@@ -50,6 +50,7 @@ class Breaker:
         self.url = url
         self.is_open = False
         self.hangs = False
+        self._is_retired = False
         self._limit = failures
         self._seconds = seconds
         self._on_change = on_change
@@ -117,6 +118,8 @@ class Breaker:
         self.hangs = slow and self._failures > 1  # one request may just be a long one
         if self.is_open:
             self._next_trial = now + self._seconds
+        elif self._is_retired:
+            return  # a request from before: its breaker would stay open in the metrics for ever
         elif self._failures >= self._limit or (silent and (slow or self._failures > 1)):
             self.is_open = True
             self._next_trial = now + self._seconds
@@ -125,6 +128,7 @@ class Breaker:
     def retire(self) -> None:
         """Say that it is closed, as nothing is asked of it any more."""
         with self._lock:
+            self._is_retired = True
             if self.is_open:
                 self.is_open = False
                 self._on_change(False, "it is not in use any more")

@@ -262,6 +262,15 @@ def test_a_variation_that_moved_begins_anew():
     assert said[2:] == [("c", "a", True), ("c", "a", False)]
 
 
+def test_one_that_is_not_in_use_any_more_does_not_open():
+    said = []
+    breakers = Breakers(FAILURES, 1.0, lambda *change: said.append(change[:3]))
+    (old,) = breakers.of("c", routes(a="http://old/"))
+    breakers.of("c", routes(a="http://new/"))
+    break_it(old)
+    assert said == []
+
+
 def test_none_at_all():
     breakers = Breakers(0, 1.0, lambda *said: None)
     (breaker,) = breakers.of("c", routes(a="http://a/"))
