@@ -39,8 +39,9 @@ def deploy(runtime: Runtime, proxy: Proxy, client: str, order: Order, folder: Pa
             here = stack.enter_context(model_files.on_this_machine(order.services, proxy))
             order = replace(order, services=here)
         stack.enter_context(runtime.locked())
-        stack.enter_context(_written(runtime, order, folder, say))
-        _roll_out(runtime, proxy, client, order, say)
+        with _written(runtime, order, folder, say):
+            old = _roll_out(runtime, proxy, client, order, say)
+        runtime.stop(old)  # the client has been switched: if this fails, the manifests are right nevertheless
 
 
 @contextmanager
@@ -59,11 +60,12 @@ def _written(runtime: Runtime, order: Order, folder: Path, say: Say) -> Iterator
         raise
 
 
-def _roll_out(runtime: Runtime, proxy: Proxy, client: str, order: Order, say: Say) -> None:
+def _roll_out(runtime: Runtime, proxy: Proxy, client: str, order: Order, say: Say) -> Sequence[Version]:
+    """Start, switch the client, and return the versions that nobody needs any more."""
     versions = runtime.start(order)
     if not order.waits:
         say(f"client {client}: its requests go where they went; the same without --no-wait waits, and switches them")
-        return
+        return []
     old = _older(runtime.versions(), versions)
     try:
         runtime.keep(versions)
@@ -72,7 +74,7 @@ def _roll_out(runtime: Runtime, proxy: Proxy, client: str, order: Order, say: Sa
         runtime.undo(versions)
         raise
     say(f"client {client}: " + ", ".join(f"{service.name} {service.ratio:g}" for service in order.services))
-    runtime.stop(old)
+    return old
 
 
 def _older(every: Sequence[Version], new: Sequence[Version]) -> list[Version]:

@@ -1,0 +1,109 @@
+"""What is left behind when a step fails; the steps themselves are tested with each runtime."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from serving.deploy import manifest, rollout
+from serving.deploy.calls import Proxy
+from serving.deploy.runtime import Kind, Order
+from serving.deploy.service import Service
+from serving.errors import DeployError
+
+
+@dataclass(frozen=True)
+class Numbered:
+    name: str
+    version: int
+    image: str = "shop/inne:1"
+    urls: Mapping[Kind, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, version: int) -> "Numbered":
+        return cls("inne", version, urls={"rest": f"http://127.0.0.1:{version}/predict"})
+
+
+class Failing:
+    """A runtime in memory with version 1, whose step of a name fails."""
+
+    name = "memory"
+    reads_storage = True
+
+    def __init__(self, step: str) -> None:
+        self._step = step
+        self.running = [Numbered.of(1)]
+
+    def _reach(self, step: str) -> None:
+        if step == self._step:
+            raise DeployError(f"{step} failed")
+
+    def check(self, order: Order) -> None:
+        pass
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        yield
+
+    def versions(self) -> Sequence[Numbered]:
+        return self.running
+
+    def states(self) -> Mapping[str, str]:
+        return {}
+
+    def manifests(self, order: Order) -> Mapping[str, dict[str, object]]:
+        return {"inne": {"version": 2}}
+
+    def start(self, order: Order) -> Sequence[Numbered]:
+        self._reach("start")
+        self.running.append(Numbered.of(2))
+        return [Numbered.of(2)]
+
+    def keep(self, versions: Sequence[Any]) -> None:
+        self._reach("keep")
+
+    def undo(self, versions: Sequence[Any]) -> None:
+        self.running = [each for each in self.running if each not in versions]
+
+    def stop(self, versions: Sequence[Any]) -> None:
+        self._reach("stop")
+        self.undo(versions)
+
+
+class Switched:
+    """A proxy that takes every call."""
+
+    def __init__(self) -> None:
+        self.variations: list[dict[str, Any]] = []
+
+    def client(self, *parts: str) -> str:
+        return "/".join(parts)
+
+    def call(self, method: str, path: str, content: Any = None) -> None:
+        if method == "PUT":
+            self.variations = content["variations"]
+
+
+def deploy(step: str, folder: Path) -> tuple[Failing, Switched]:
+    runtime, proxy = Failing(step), Switched()
+    manifest.write(folder, "inne", {"version": 1})
+    order = Order([Service("inne", "shop/inne:2", None, "rest", 1.0, "shop/inne:2")])
+    with pytest.raises(DeployError, match=f"{step} failed"):
+        rollout.deploy(runtime, cast("Proxy", proxy), "test", order, folder, lambda line: None)
+    return runtime, proxy
+
+
+@pytest.mark.parametrize("step", ["start", "keep"])
+def test_before_the_switch_all_is_as_it_was(step: str, tmp_path: Path) -> None:
+    runtime, proxy = deploy(step, tmp_path)
+    assert (runtime.running, proxy.variations) == ([Numbered.of(1)], [])
+    assert '"version": 1' in manifest.path_of(tmp_path, "inne").read_text()
+
+
+def test_after_the_switch_the_manifest_is_what_the_client_uses(tmp_path: Path) -> None:
+    _, proxy = deploy("stop", tmp_path)
+    assert [each["url"] for each in proxy.variations] == ["http://127.0.0.1:2/predict"]
+    assert '"version": 2' in manifest.path_of(tmp_path, "inne").read_text()
