@@ -4,6 +4,7 @@ It is taken and renewed by compare-and-swap on its resource version. Whoever die
 it over when it has not seen it renewed for its duration, by a clock of its own.
 """
 
+import math
 import os
 import socket
 import threading
@@ -83,15 +84,27 @@ class Lease:
             try:
                 self._held = self._cluster.replace(self._wanted(self._held["metadata"]))
             except ClusterError as error:
-                if error.status == CONFLICT:
+                if error.status == CONFLICT and not self._is_still_ours():
+                    self._renewed_at = -math.inf
                     return
             else:
                 self._renewed_at = time.monotonic()
 
+    def _is_still_ours(self) -> bool:
+        """Tell whether the conflict was with a renewal of our own, of which only the answer was lost."""
+        try:
+            found = self._cluster.get(API, "Lease", NAME) or {}
+        except ClusterError:
+            return True  # as far as anybody knows; the next renewal finds out, or it ends by itself
+        if (found.get("spec") or {}).get("holderIdentity") != self._me:
+            return False
+        self._held = found
+        return True
+
     def check(self) -> None:
         """Raise a ClusterError if another may hold it by now."""
         if time.monotonic() - self._renewed_at > SECONDS:
-            raise ClusterError(f"the lease {NAME} was lost: the cluster was away for too long")
+            raise ClusterError(f"the lease {NAME} was lost: another has it, or the cluster was away for too long")
 
     def end(self) -> None:
         """Renew it no more."""
