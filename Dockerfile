@@ -80,7 +80,7 @@ USER 10001:10001
 EXPOSE 9000 5000 6000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-  CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:%s/health/status' % os.environ['PREDICTIVE_UNIT_HTTP_SERVICE_PORT'], timeout=2)"]
+  CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:%s/health/status' % os.environ['PREDICTIVE_UNIT_HTTP_SERVICE_PORT'], timeout=2)"]
 ENTRYPOINT ["inlier", "serve", "--host", "0.0.0.0"]
 
 FROM serve AS stock
@@ -156,7 +156,7 @@ WORKDIR /tmp
 EXPOSE 9000 5000 6000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-  CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:%s/health/ping' % os.environ['PREDICTIVE_UNIT_HTTP_SERVICE_PORT'], timeout=2)"]
+  CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:%s/health/ping' % os.environ['PREDICTIVE_UNIT_HTTP_SERVICE_PORT'], timeout=2)"]
 ENTRYPOINT ["sh", "-c", "exec seldon-core-microservice \"${MODEL_NAME:-$(cat /model/class)}\" --service-type MODEL \"$@\"", "seldon"]
 
 # The default.

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 PROBE_SECONDS = 4.0
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # HTTP_PROXY is not for this container itself
 
 
 @click.command()
@@ -40,7 +41,7 @@ def _silence(file: Path, seconds: float) -> str:
 
 def _unanswered(port: str) -> str:
     try:
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/health/status", timeout=PROBE_SECONDS).close()
+        OPENER.open(f"http://127.0.0.1:{port}/health/status", timeout=PROBE_SECONDS).close()
     except (urllib.error.URLError, OSError, ValueError) as error:
         return f"the proxy does not answer: {error}"
     return ""

@@ -231,9 +231,14 @@ def run_until(happened: Callable[[], bool], *words: str) -> None:
 
 def test_the_proxy_alone(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INLIER_PORT", str(free_port()))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # the way out of a network is no way to this container
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
 
     def answers() -> bool:
-        return run("alive").exit_code == 0
+        with start("alive") as process:
+            process.communicate(timeout=LIMIT)
+        return process.returncode == 0
 
     assert run("migrate").exit_code == 0
     assert not answers()
