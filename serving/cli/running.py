@@ -19,6 +19,9 @@ def run(command: click.Command, name: str) -> None:
         status = command.main(prog_name=name, standalone_mode=False)
     except InlierError as error:
         _end(str(error), WRONG)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         _end(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):

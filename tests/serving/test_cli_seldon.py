@@ -192,10 +192,17 @@ def test_recommendations_belonged_to_another_product(seldon, command):
 
 
 def test_usage_errors_are_one_line(seldon):
-    for arguments in ([], ["nope"], ["api"], ["api", "--nope"], ["client", "--action", "x"], ["rpc"]):
+    for arguments in (["nope"], ["api"], ["api", "--nope"], ["client", "--action", "x"], ["rpc"]):
         status, _, err = seldon(*arguments)
         assert status == 2
-        assert len(err.splitlines()) == 1 or not arguments, err
+        assert len(err.splitlines()) == 1, err
+
+
+def test_without_a_command_it_says_which_there_are(seldon):
+    status, _, err = seldon()
+    assert status == 2
+    assert err.startswith("Usage: seldon-cli ")
+    assert "predict_alg" in err
 
 
 def test_no_proxy(seldon):
