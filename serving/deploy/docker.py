@@ -94,13 +94,16 @@ class Engine:
 
     def log(self, container: str) -> list[str]:
         """Return the last lines that a container wrote, on both of its outputs."""
-        done = subprocess.run(  # noqa: S603 - as above
-            [self.program, "logs", "--tail", LOG_LINES, container],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=CALL_SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(  # noqa: S603 - as above
+                [self.program, "logs", "--tail", LOG_LINES, container],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=CALL_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:  # what the log was wanted for is said nevertheless
+            return [f"{self.program} logs: {error}"]
         return done.stdout.decode(errors="replace").splitlines()
 
 
