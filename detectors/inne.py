@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from detectors import inne_boxes
+from detectors import inne_boxes, inne_nearest
 from detectors import inne_kernels as kernels
 from detectors.base import FloatArray, IntArray, RowDetector
 from detectors.blocks import for_each_block
@@ -247,25 +247,26 @@ class INNE(RowDetector):
 
     def _scores(self, rows: FloatArray) -> FloatArray:
         scores = np.empty(len(rows))
-        graded = self.scoring == "graded"
         if len(rows) <= _FEW_ROWS:
+            graded = self.scoring == "graded"
             kernels.score_few(rows, self._balls, self._columns, self._picks, graded, scores)
-        elif len(self._columns) == inne_boxes.FEATURES and not len(self._picks) and not graded:
-            for_each_block(
-                lambda start, stop: self._score_by_boxes(rows[start:stop], scores[start:stop]), len(rows), _BLOCK_ROWS
-            )
         else:
             for_each_block(
-                lambda start, stop: kernels.score_rows(rows[start:stop], self._balls, graded, scores[start:stop]),
-                len(rows),
-                _BLOCK_ROWS,
+                lambda start, stop: self._score_block(rows[start:stop], scores[start:stop]), len(rows), _BLOCK_ROWS
             )
         return scores
 
-    def _score_by_boxes(self, rows: FloatArray, scores: FloatArray) -> None:
-        balls = self._balls
-        far = kernels.FAR
-        inne_boxes.score_rows(rows, balls.offsets, self._columns, balls.squares, balls.scores, balls.scale, far, scores)
+    def _score_block(self, rows: FloatArray, scores: FloatArray) -> None:
+        """Fill in the scores of a thread's share by the fastest kernel there is; all give the same bits."""
+        balls, columns, far = self._balls, self._columns, kernels.FAR
+        graded, narrow = self.scoring == "graded", len(columns) == inne_boxes.FEATURES
+        if narrow and graded:
+            own = balls.offsets, balls.features, balls.centres, balls.medians, balls.scale
+            inne_nearest.score_rows(rows, *own, far, scores)
+        elif narrow and not len(self._picks):
+            inne_boxes.score_rows(rows, balls.offsets, columns, balls.squares, balls.scores, balls.scale, far, scores)
+        else:
+            kernels.score_rows(rows, balls, graded, scores)
 
     def feature_contributions(self, X: npt.ArrayLike) -> FloatArray:
         """How much each feature did to the score of each row.

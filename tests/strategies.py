@@ -53,3 +53,21 @@ def rows(draw: st.DrawFn, min_rows: int = 2, max_rows: int = 40, max_features: i
     """Rows of any of those kinds, from one feature up."""
     n_rows, n_features = draw(st.integers(min_rows, max_rows)), draw(st.integers(1, max_features))
     return draw(draw(st.sampled_from(KINDS))(n_rows, n_features))
+
+
+@st.composite
+def many_rows(draw: st.DrawFn, max_features: int = 4) -> np.ndarray:
+    """More rows than are judged one by one: in clusters, on a grid, all alike, or spread over all magnitudes."""
+    n_rows, n_features = draw(st.integers(33, 700)), draw(st.integers(1, max_features))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    kind = draw(st.sampled_from(["clusters", "grid", "alike", "magnitudes"]))
+    rows = random.normal(size=(n_rows, n_features))
+    if kind == "clusters":
+        rows = rows / 10 + random.integers(0, 3, n_rows)[:, None]
+    elif kind == "grid":
+        rows = np.round(rows)
+    elif kind == "alike":
+        rows[:] = rows[0]
+    else:
+        rows *= 10.0 ** random.integers(-300, 300, n_rows)[:, None]
+    return rows

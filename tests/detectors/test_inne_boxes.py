@@ -4,28 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.inne import INNE
-
-
-@st.composite
-def rows_to_judge(draw):
-    """Rows in clusters, on a grid (so that many are alike or at equal distance), or spread over all magnitudes."""
-    n_rows, n_features = draw(st.integers(33, 700)), draw(st.integers(1, 4))
-    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    kind = draw(st.sampled_from(["clusters", "grid", "alike", "magnitudes"]))
-    rows = random.normal(size=(n_rows, n_features))
-    if kind == "clusters":
-        rows = rows / 10 + random.integers(0, 3, n_rows)[:, None]
-    elif kind == "grid":
-        rows = np.round(rows)
-    elif kind == "alike":
-        rows[:] = rows[0]
-    else:
-        rows *= 10.0 ** random.integers(-300, 300, n_rows)[:, None]
-    return rows
+from tests import strategies
 
 
 @settings(max_examples=60, deadline=None)
-@given(rows_to_judge(), st.sampled_from([2, 5, (2, 8, 32)]), st.booleans())
+@given(strategies.many_rows(), st.sampled_from([2, 5, (2, 8, 32)]), st.booleans())
 def test_what_is_out_of_reach_changes_no_bit(rows, max_samples, far_away):
     detector = INNE(n_estimators=15, max_samples=max_samples, random_state=0).fit(rows[: len(rows) // 2])
     judged = rows * 1e3 if far_away and np.abs(rows).max() < 1e200 else rows
