@@ -1,4 +1,4 @@
-"""What the README says of a cluster is there."""
+"""What the README and docs/cluster.md say of a cluster is there."""
 
 import os
 import re
@@ -9,12 +9,13 @@ import yaml
 from tests.k8s.manifests import FOLDER, NAMESPACE, OVERLAYS, ROOT, documents, rendered
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("## On a cluster\n")[2].partition("\n## ")[0]
+PAGE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+SECTION = README.partition("## On a cluster\n")[2].partition("\n## ")[0] + PAGE
 OUTPUT = "k8s/conf/"  # written by start-microservice
 
 
 def test_every_path_exists() -> None:
-    paths = set(re.findall(r"\b((?:k8s|scripts)/[\w./-]*\w)", README))
+    paths = set(re.findall(r"\b((?:k8s|scripts)/[\w./-]*\w)", README + PAGE))
     assert len(paths) > 10
     assert {path for path in paths if not path.startswith(OUTPUT) and not (ROOT / path).exists()} == set()
 
