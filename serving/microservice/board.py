@@ -18,6 +18,7 @@ _TEXT_BYTES: Final = 1 << 20
 _RING_VALUES: Final = 1 << 17
 RING_ROWS: Final = 10_000
 _HEADER_BYTES: Final = 64
+_FEW_VALUES: Final = 16  # up to here Python writes a row sooner than numpy
 _PART_BYTES: Final = _HEADER_BYTES + 8 * VALUES + _TEXT_BYTES + 8 * _RING_VALUES
 
 
@@ -58,7 +59,9 @@ class Part:
         end = _HEADER_BYTES + 8 * VALUES
         self.values = memory[_HEADER_BYTES:end].cast("d")
         self._text = memory[end : end + _TEXT_BYTES]
-        self._ring = np.frombuffer(memory[end + _TEXT_BYTES :], np.float64)
+        ring = memory[end + _TEXT_BYTES :]
+        self._ring = np.frombuffer(ring, np.float64)
+        self._ring_values = ring.cast("d")
 
     def define(self, what: dict[str, Any], n_values: int) -> int:
         """Take some values and write down what they are.
@@ -113,13 +116,17 @@ class Part:
         header = self._header
         if header[3] != d or header[4] != model:
             header[2], header[3], header[4] = 0, d, model
-        ring = self._ring[: capacity * (d + 1)].reshape(capacity, d + 1)
         count = header[2]
         if n == 1:
-            place = count % capacity
-            ring[place, :d] = rows[0]
-            ring[place, d] = scores[0]
+            first, values = count % capacity * (d + 1), self._ring_values
+            if d <= _FEW_VALUES:
+                for place, value in enumerate(rows.ravel().tolist(), first):
+                    values[place] = value
+            else:
+                self._ring[first : first + d] = rows[0]
+            values[first + d] = float(scores[0])
         else:
+            ring = self._ring[: capacity * (d + 1)].reshape(capacity, d + 1)
             rows, scores = rows[-capacity:], scores[-capacity:]
             start = (count + n - len(rows)) % capacity
             until_end = capacity - start

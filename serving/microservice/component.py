@@ -195,7 +195,7 @@ class Component:
 
     def class_names(self, data: Any) -> list[str]:
         """Names of an answer's columns: the class's, else ``t:0``, ``t:1``; none for a flat answer."""
-        if np.ndim(data) < 2:
+        if (data.ndim if isinstance(data, np.ndarray) else np.ndim(data)) < 2:
             return []
         if self._class_names is not None:
             try:

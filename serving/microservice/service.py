@@ -100,7 +100,8 @@ class Service:
 
     def check_rows(self, payload: Any) -> None:
         """Refuse more rows than the limit."""
-        if isinstance(payload, np.ndarray | list) and len(np.shape(payload)) and len(payload) > self.settings.max_rows:
+        listed = payload.ndim > 0 if isinstance(payload, np.ndarray) else isinstance(payload, list)
+        if listed and len(payload) > self.settings.max_rows:
             raise TooLarge(f"{len(payload)} rows; at most {self.settings.max_rows} are answered at once")
 
     def count_reward(self, reward: float) -> None:

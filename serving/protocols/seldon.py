@@ -19,6 +19,7 @@ from serving.protocols import numbers, tftensor
 
 _OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 _NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
+_FLOAT64: Final = np.dtype(np.float64)
 _NATIVE: Final = frozenset(np.dtype(name) for name in ("<f8", "<i8", "<f4", "<i4"))
 _KINDS = ("jsonData", "strData", "binData")
 
@@ -118,7 +119,8 @@ def parse(document: Any) -> Message:
         meta = {}
     elif type(meta) is not dict:
         raise BadData(f"meta should be an object, not {numbers.kind(meta)}")
-    _check_meta(meta)
+    if meta:
+        _check_meta(meta)
     if "data" in document:
         return _parse_data(document["data"], meta)
     for kind in _KINDS:
@@ -223,8 +225,9 @@ def data_field(kind: str, data: Any, names: Sequence[str]) -> dict[str, Any]:
 
 def _serializable(values: npt.NDArray[Any]) -> Any:
     """An array where orjson writes arrays itself, else its list."""
-    native = values.dtype in _NATIVE and values.ndim > 0
-    return np.ascontiguousarray(values) if native else values.tolist()
+    if values.ndim == 0 or (values.dtype is not _FLOAT64 and values.dtype not in _NATIVE):
+        return values.tolist()
+    return values if values.flags.c_contiguous else np.ascontiguousarray(values)
 
 
 def dumps(document: Any) -> bytes:

@@ -10,9 +10,11 @@ import psutil
 import pytest
 
 from serving import models
+from serving.detector_model import Judged
 from serving.microservice.board import RING_ROWS, Board, BoardFull
 from serving.microservice.drift import gauges, population_stability_index
-from serving.microservice.metrics import Metrics
+from serving.microservice.metrics import SCORES, Metrics
+from serving.microservice.outcome import Outcome
 from tests.serving.microservice import classes
 from tests.serving.microservice.asgi import Client
 from tests.serving.microservice.processes import Server, free_port, ours
@@ -64,6 +66,21 @@ def test_requests_rows_scores_and_anomalies(inne: Model) -> None:
     assert of(found, "inlier_anomaly_score_bucket", 'le="0.95"') == 2
     assert of(found, "inlier_recent_rows") == 4
     assert of(found, "inlier_model_info", 'model_name="model_inne"') == 1
+
+
+def test_scores_on_an_edge_are_counted_alike_one_by_one_and_together() -> None:
+    scores = np.concatenate([np.random.default_rng(0).uniform(size=200), SCORES, np.nextafter(SCORES, 2), [0.0]])
+    found = []
+    for size in (1, len(scores)):
+        metrics = Metrics(Board(), 0, {})
+        for start in range(0, len(scores), size):
+            part = scores[start : start + size]
+            metrics.outcome(Outcome(None, judged=Judged(part[:, None], part)), "predict", len(part), 1)
+        found.append(parse(metrics.render()))
+    for edge in SCORES:
+        expected = np.count_nonzero(scores <= edge)
+        assert [of(one, "inlier_anomaly_score_bucket", f'le="{edge:g}"') for one in found] == [expected, expected]
+    assert of(found[1], "inlier_anomaly_score_count") == len(scores)
 
 
 def test_metrics_of_the_class() -> None:
@@ -158,6 +175,15 @@ class TestRing:
             expected = rows[max(0, stop - RING_ROWS) : stop, 0]
             np.testing.assert_array_equal(np.sort(kept[:, 0]), expected)
             np.testing.assert_array_equal(kept[:, 0], kept[:, 1])
+
+    @pytest.mark.parametrize("d", [1, 4, 16, 17, 40])
+    def test_rows_one_by_one_are_kept_as_those_that_come_together(self, d: int) -> None:
+        rows = np.random.default_rng(d).normal(size=(50, d))
+        one_by_one, together = Board().parts[0], Board().parts[0]
+        together.remember(rows, rows[:, 0], 1)
+        for row in rows:
+            one_by_one.remember(row[None], row[:1], 1)
+        np.testing.assert_array_equal(one_by_one.remembered(d, 1), together.remembered(d, 1))
 
     def test_another_model_begins_anew(self) -> None:
         part = Board().parts[0]
