@@ -37,10 +37,10 @@ class Database:
     def __init__(self, url: str, pool_size: int = 16) -> None:
         self.url = make_url(url)
         if self.url.get_backend_name() == "sqlite":
-            self.engine = create_engine(self.url, pool_size=pool_size, max_overflow=pool_size)
+            self.engine = create_engine(self.url, pool_size=pool_size, max_overflow=pool_size, hide_parameters=True)
             _tune_sqlite(self.engine)
         else:
-            self.engine = create_engine(self.url, pool_size=pool_size, pool_pre_ping=True)
+            self.engine = create_engine(self.url, pool_size=pool_size, pool_pre_ping=True, hide_parameters=True)
         self._looking = self.engine.execution_options(**SINGLE)
         self._writing = self.engine.execution_options(**WRITES)
 

@@ -30,7 +30,7 @@ SERVICE = "seldon.protos.Seldon"
 TOKEN = "oauth_token"  # noqa: S105
 STICKY = "x-inlier-sticky"
 WAITING = 128
-"""Calls of a process that may wait for a thread, each with its message in memory; more are refused unread."""
+"""Calls of a process that may wait for a thread; more are refused, or who has no token yet could pile them up."""
 CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,

@@ -1,16 +1,13 @@
 """Brokers and databases that a fault is tried on; those of other servers only where there is one."""
 
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from kombu import Connection
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
 
+from tests.databases import new_database
 from tests.faults.fleet import Fleet
 from tests.training import s3_server
 
@@ -19,7 +16,6 @@ BROKERS = {
     "redis": os.environ.get("INLIER_TEST_REDIS", "redis://127.0.0.1:6379/15"),
     "rabbitmq": os.environ.get("INLIER_TEST_AMQP", "amqp://guest:guest@127.0.0.1:5672//"),
 }
-POSTGRES = os.environ.get("INLIER_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 ROWS = b"a,b\n" + b"".join(b"%d,%d\n" % (row % 7, row % 5) for row in range(200))
 
 
@@ -70,15 +66,6 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.fixture
 def fleet_of_servers(tmp_path: Path, bucket: str) -> Iterator[Fleet]:
     """RabbitMQ, PostgreSQL and S3, as many machines would have it."""
-    broker, name = require_broker("rabbitmq"), f"inlier_{uuid.uuid4().hex[:12]}"
-    engine = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
-    try:
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-    except OperationalError as error:
-        pytest.skip(f"no PostgreSQL answers at {POSTGRES}: {error}")
-    url = make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
-    yield from fleet_on(tmp_path, broker, url, bucket)
-    with engine.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()
+    broker = require_broker("rabbitmq")
+    with new_database() as url:
+        yield from fleet_on(tmp_path, broker, url, bucket)

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 import requests
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
 
 from serving.client import Client
 from serving.errors import CallError
 from serving.proxy.secrets import new_secret
-from tests.faults.conftest import BROKERS, POSTGRES, ROWS, require_broker
+from tests.databases import new_database
+from tests.faults.conftest import BROKERS, ROWS, require_broker
 from tests.image.builder import Builder
 from tests.image.containers import (
     FORBIDDEN,
@@ -52,17 +51,8 @@ def image(builder: Builder) -> str:
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[str]:
-    name = f"inlier_{uuid.uuid4().hex[:12]}"
-    engine = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
-    try:
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-    except OSError as error:
-        pytest.skip(f"no PostgreSQL answers at {POSTGRES}: {error}")
-    yield make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
-    with engine.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()
+    with new_database() as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,17 @@
 """The overlay `local`, run: every part with the command, the settings, the secrets and the probes of its manifest."""
 
 import json
-import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import requests
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
 
 from serving.client import Client
 from serving.deploy.declared import free_ports
+from tests.databases import new_database
 from tests.k8s.pods import Container, Node, containers_of, created
 from tests.serving import conftest as models
 from tests.serving.microservice.processes import ours
@@ -24,7 +20,6 @@ from tests.training import s3_server
 inne, inne_file = models.inne, models.inne_file
 pytestmark = pytest.mark.slow
 
-POSTGRES = os.environ.get("INLIER_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 ROWS = b"a,b\n" + b"".join(b"%d,%d\n" % (row % 7, row % 5) for row in range(200))
 PARTS = ("proxy", "worker", "reaper")
 
@@ -32,17 +27,8 @@ PARTS = ("proxy", "worker", "reaper")
 @pytest.fixture(scope="module")
 def database() -> Iterator[str]:
     """The URL of a new database: PostgreSQL's own container is not run here."""
-    name = f"inlier_{uuid.uuid4().hex[:12]}"
-    engine = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
-    try:
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-    except OperationalError as error:
-        pytest.skip(f"no PostgreSQL answers at {POSTGRES}: {error}")
-    yield make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
-    with engine.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()
+    with new_database() as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

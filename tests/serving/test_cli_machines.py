@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import create_engine, select, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import select, text
 
 from serving.cli import main
 from serving.deploy.declared import free_port
@@ -21,8 +19,8 @@ from serving.proxy.database import Database, sqlite_url
 from serving.proxy.secrets import digest, new_secret
 from serving.proxy.tables import ApiKey, Client, Key, Task
 from serving.tasks import folder_broker, store
+from tests.databases import new_database
 
-POSTGRES = os.environ.get("INLIER_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 LIMIT = 60.0
 
 
@@ -31,17 +29,8 @@ def sqlite_there(folder: Path) -> Iterator[str]:
 
 
 def postgres_there(folder: Path) -> Iterator[str]:
-    name = f"inlier_{uuid.uuid4().hex[:12]}"
-    engine = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
-    try:
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-    except OperationalError as error:
-        pytest.skip(f"no PostgreSQL answers at {POSTGRES}: {error}")
-    yield make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
-    with engine.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()
+    with new_database() as url:
+        yield url
 
 
 @pytest.fixture

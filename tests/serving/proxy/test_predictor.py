@@ -4,6 +4,8 @@ import logging
 import re
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from serving.proxy.app import create_app
 from serving.settings import GatewaySettings, HomeSettings, ProxySettings
@@ -74,3 +76,9 @@ def test_no_secret_is_logged(served, logged, http, keys, caplog, microservice):
     text = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith("inlier"))
     for said in (key, secret, token, keys["js"].consumer_key, hidden, "2.05"):
         assert said not in text
+
+
+def test_what_a_statement_is_about_is_not_told_when_it_fails(database):
+    with pytest.raises(OperationalError, match="nowhere") as raised, database.reading() as connection:
+        connection.execute(text("SELECT :token FROM nowhere"), {"token": "SECRET"})
+    assert "SECRET" not in str(raised.value)
