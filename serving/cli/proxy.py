@@ -2,7 +2,7 @@
 
 import click
 
-from serving.settings import HomeSettings
+from serving.settings import HomeSettings, ProxySettings
 
 
 @click.command()
@@ -14,7 +14,14 @@ def proxy(host: str | None, port: int | None) -> None:
     It needs a database that `inlier migrate` brought up to date. Where other machines can reach it, set
     INLIER_PROXY_ACCESS=keys; the settings INLIER_HOST and INLIER_PORT are the defaults.
     """
+    from serving.deploy.system import is_loopback
     from serving.proxy.server import serve
 
     settings = HomeSettings()
-    serve(host or settings.host, port or settings.port)
+    address = host or settings.host
+    if not is_loopback(address) and ProxySettings().access == "open":
+        click.echo(
+            f"warning: whoever reaches {address} may do everything: INLIER_PROXY_ACCESS=keys asks for API keys",
+            err=True,
+        )
+    serve(address, port or settings.port)

@@ -278,7 +278,9 @@ class DockerRuntime:
         began = time.monotonic()
         with urllib3.PoolManager(timeout=2.0, retries=False) as pool:
             while True:
-                each = next(each for each in self._all() if each.title == title)
+                each = next((each for each in self._all() if each.title == title), None)
+                if each is None:
+                    raise DeployError(f"{title} was removed while it was starting; what ran before still does")
                 if each.state not in {"running", "created", "starting"} or each.restarts:
                     raise self._failed(each, "ended while it was starting")
                 if _is_ready(pool, each.port):

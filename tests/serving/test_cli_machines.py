@@ -234,6 +234,20 @@ def test_the_proxy_alone(environment: Path, monkeypatch: pytest.MonkeyPatch) -> 
     run_until(answers, "proxy")
 
 
+@pytest.mark.parametrize(
+    ("host", "access", "warns"), [("127.0.0.1", "open", False), ("0.0.0.0", "keys", False), ("0.0.0.0", "open", True)]
+)
+def test_a_proxy_that_others_reach_warns_where_it_asks_for_no_keys(
+    environment: Path, monkeypatch: pytest.MonkeyPatch, host: str, access: str, warns: bool
+) -> None:
+    served = []
+    monkeypatch.setattr("serving.proxy.server.serve", lambda *where: served.append(where))
+    monkeypatch.setenv("INLIER_PROXY_ACCESS", access)
+    done = run("proxy", "--host", host)
+    assert served == [(host, 8000)]
+    assert ("INLIER_PROXY_ACCESS=keys asks for API keys" in done.stderr) == warns
+
+
 def test_the_reaper_alone_gives_back_what_a_worker_lost(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INLIER_TASK_LEASE_SECONDS", "0.2")
     assert run("migrate").exit_code == 0
