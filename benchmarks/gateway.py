@@ -31,8 +31,8 @@ from urllib.parse import urlencode
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder, where serving.py is another
 
+from serving.deploy.addresses import free_port  # noqa: E402
 from serving.deploy.credentials import LOCAL, Credentials  # noqa: E402
-from serving.deploy.declared import free_port  # noqa: E402
 from serving.deploy.first_start import first_start  # noqa: E402
 from serving.proxy import store  # noqa: E402
 from serving.proxy.bodies import VariationBody  # noqa: E402

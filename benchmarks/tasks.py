@@ -26,7 +26,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import requests  # noqa: E402
 
 from serving.client import Client  # noqa: E402
-from serving.deploy.declared import free_port  # noqa: E402
+from serving.deploy.addresses import free_port  # noqa: E402
 
 N_TASKS = 1_000
 N_MEASURED = 200

@@ -14,7 +14,7 @@ def proxy(host: str | None, port: int | None) -> None:
     It needs a database that `inlier migrate` brought up to date. Where other machines can reach it, set
     INLIER_PROXY_ACCESS=keys; the settings INLIER_HOST and INLIER_PORT are the defaults.
     """
-    from serving.deploy.system import is_loopback
+    from serving.deploy.addresses import is_loopback
     from serving.proxy.server import serve
 
     settings = HomeSettings()

@@ -1,13 +1,11 @@
 """Which microservices are declared on this machine: a file each, so that they come back with `inlier up`."""
 
-import errno
 import json
 import re
 import shutil
-import socket
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 
+from serving.deploy.addresses import free_ports
 from serving.deploy.home import Home, write_text
 from serving.deploy.runtime import Kind
 from serving.deploy.supervisor import Program
@@ -92,35 +90,6 @@ def next_version(home: Home, name: str) -> int:
     versions = [declared.version for declared in read_all(home) if declared.name == name]
     versions += [int(path.name.split(".")[1]) for path in home.logs.glob(f"{name}.*.log")]
     return max(versions, default=0) + 1
-
-
-def free_ports(count: int) -> list[int]:
-    """Return different ports that nobody listens on; another may take one before it is used."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-
-
-def free_port() -> int:
-    """Return one such port."""
-    return free_ports(1)[0]
-
-
-def cannot_listen(host: str, port: int) -> str | None:
-    """Say why a port cannot be listened on; None if it can."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen()
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return f"port {port} of {host} is in use"
-            return f"cannot listen on port {port} of {host}: {error.strerror or error}"
-        return None
 
 
 def with_free_ports(declared: Declared) -> Declared:

@@ -18,7 +18,7 @@ from typing import Any
 
 import urllib3
 
-from serving.deploy.declared import free_ports
+from serving.deploy.addresses import free_ports
 from serving.deploy.home import private_folder
 from serving.deploy.locks import taking_turns
 from serving.deploy.manifest import GRPC_PORT, HTTP_PORT, MODEL_PATH, MODELS, render

@@ -1,6 +1,5 @@
 """`inlier up`: proxy and microservices of a home in the foreground, until it is told to stop."""
 
-import ipaddress
 import os
 import signal
 import subprocess
@@ -14,8 +13,8 @@ from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 from serving.deploy import declared as declarations
+from serving.deploy.addresses import cannot_listen, is_loopback
 from serving.deploy.credentials import Credentials
-from serving.deploy.declared import cannot_listen
 from serving.deploy.first_start import first_start
 from serving.deploy.home import Home, Running
 from serving.deploy.process import is_ready, programs
@@ -32,14 +31,6 @@ POLL_SECONDS = 0.1
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Say = Callable[[str], None]
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address can be reached from this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def up(home: Home, host: str, port: int, *, insecure: bool, say: Say) -> None:

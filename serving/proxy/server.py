@@ -11,7 +11,7 @@ from flask import Flask, Response
 from gunicorn.app.base import BaseApplication
 from gunicorn.http.errors import ParseException
 
-from serving.deploy.declared import cannot_listen
+from serving.deploy.addresses import cannot_listen
 from serving.errors import SettingsError
 from serving.proxy.answers import answer, error_body
 from serving.proxy.app import PREDICTOR, create_app

@@ -9,7 +9,7 @@ import psutil
 import pytest
 import requests
 
-from serving.deploy.declared import free_port
+from serving.deploy.addresses import free_port
 from tests.faults.fleet import Fleet, until
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from serving.client import Client
-from serving.deploy.declared import free_ports
+from serving.deploy.addresses import free_ports
 from tests.databases import new_database
 from tests.k8s.pods import Container, Node, containers_of, created
 from tests.serving import conftest as models

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from serving.deploy.declared import free_port
+from serving.deploy.addresses import free_port
 
 BIN = Path(sys.executable).parent
 LIMIT = 120

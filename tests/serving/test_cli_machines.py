@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import select, text
 
 from serving.cli import main
-from serving.deploy.declared import free_port
+from serving.deploy.addresses import free_port
 from serving.proxy.database import Database, sqlite_url
 from serving.proxy.secrets import digest, new_secret
 from serving.proxy.tables import ApiKey, Client, Key, Task

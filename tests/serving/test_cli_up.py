@@ -6,9 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from serving.cli import main
-from serving.deploy.declared import free_port
+from serving.deploy.addresses import free_port, is_loopback
 from serving.deploy.home import Home
-from serving.deploy.system import is_loopback
 
 
 def up(*arguments):

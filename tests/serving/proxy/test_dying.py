@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import pytest
 import urllib3
 
-from serving.deploy.declared import free_port
+from serving.deploy.addresses import free_port
 from serving.proxy import store
 from serving.proxy.bodies import VariationBody
 from serving.proxy.database import Database, sqlite_url

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.deploy.declared import free_port
+from serving.deploy.addresses import free_port
 from serving.proxy.app import create_app
 from serving.proxy.metrics import Parts, ProxyMetrics
 from serving.settings import HomeSettings, ProxySettings

@@ -9,7 +9,7 @@ import time
 import grpc
 import pytest
 
-from serving.deploy.declared import free_port
+from serving.deploy.addresses import free_port
 from serving.errors import RequestError, SettingsError
 from serving.protocols import seldon_proto
 from serving.protocols.wire import prediction_pb2 as pb

@@ -6,7 +6,7 @@ import time
 import grpc
 import pytest
 
-from serving.deploy.declared import free_port
+from serving.deploy.addresses import free_port
 from serving.errors import UpstreamDown, UpstreamSlow
 from serving.protocols.wire import prediction_pb2 as pb
 from serving.proxy.payload import Rows

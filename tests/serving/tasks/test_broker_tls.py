@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from kombu import pools
 
-from serving.deploy.declared import free_port
+from serving.deploy.addresses import free_port
 from serving.settings import HomeSettings, TaskSettings
 from serving.tasks.application import celery_application, send
 

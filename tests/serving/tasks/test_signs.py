@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from serving.deploy.declared import free_port
+from serving.deploy.addresses import free_port
 from serving.tasks.reaper import Reaper
 from serving.tasks.signs import Signs
 from serving.tasks.worker import Worker
