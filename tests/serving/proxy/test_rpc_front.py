@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import grpc
@@ -116,6 +117,29 @@ def test_tokens(app, http, keys, served):
             code, said, status = failed(lambda metadata=metadata: call(message((1.0, 2.0)), metadata=metadata))
             assert (code, status) == (grpc.StatusCode.UNAUTHENTICATED, "401")
             assert "oauth_token" in said
+    front.stop(0)
+
+
+def test_more_calls_than_may_wait_are_refused(app, http, keys, served, microservice, monkeypatch):
+    monkeypatch.setattr("serving.proxy.rpc_front.WAITING", 0)
+    given = token(http, keys["all"]).json["access_token"]
+    arrived, go = threading.Event(), threading.Event()
+
+    def reply(asked):
+        arrived.set()
+        go.wait(10)
+        return 200, {"data": {"names": ["A"], "ndarray": [[0.5]]}}
+
+    microservice.reply = reply
+    front = RpcFront(app.extensions[PREDICTOR], threads=1, max_bytes=50_000)
+    with grpc.insecure_channel(f"127.0.0.1:{front.start('127.0.0.1', 0)}") as channel:
+        under_way = call_on(channel).future(message((1.0, 2.0)), timeout=30, metadata=(("oauth_token", given),))
+        assert arrived.wait(10)
+        with pytest.raises(grpc.RpcError) as refused:
+            call_on(channel)(message((1.0, 2.0)), timeout=30, metadata=(("oauth_token", given),))
+        go.set()
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        under_way.exception()
     front.stop(0)
 
 
