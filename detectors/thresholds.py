@@ -82,7 +82,8 @@ def auto_threshold(scores: FloatArray, kind: Kind) -> float:
     Returns
     -------
     float
-        At least the largest score within the fence. 0 where there is no score above 0.
+        At least the largest score within the fence, and no less than the median: what is most of the rows is no
+        anomaly. 0 where there is no score above 0.
 
     Examples
     --------
@@ -100,7 +101,7 @@ def auto_threshold(scores: FloatArray, kind: Kind) -> float:
         fence = min(outer, _fence(values[values <= outer], 0.5, 0.9, STEP[kind]))
     inside = int(np.searchsorted(values, fence, side="right"))
     # the way there and back may have rounded below what is inside
-    return max(_back(fence, kind), float(ordered[inside - 1]))
+    return max(_back(fence, kind), float(ordered[inside - 1]), float(ordered[(ordered.size - 1) // 2]))
 
 
 def one_dimension_threshold(values: FloatArray, scores: FloatArray) -> float | None:

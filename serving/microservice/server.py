@@ -31,7 +31,16 @@ _log = logging.getLogger("inlier.microservice")
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 75  # longer than load balancers and pools keep an idle connection
 _IDLE_SECONDS = 1.0
+_HANDSHAKE_SECONDS = 0.1
+"""A handshake takes a round trip; a little more than within a data centre or between neighbouring ones."""
 _SO_ATTACH_FILTER = 26
+_NO_SYN = (
+    (0x30, 0, 0, 13),  # load the byte of flags of TCP's header
+    (0x45, 0, 1, 0x02),  # is SYN among them?
+    (0x06, 0, 0, 0),  # then keep no byte of the packet,
+    (0x06, 0, 0, 0xFFFFFFFF),  # else all
+)
+"""A program for the kernel's packet filter: code, jumps if true and false, operand."""
 STOP_SECONDS = 4.5
 """From SIGTERM until connections that are still open are cut."""
 
@@ -204,16 +213,23 @@ class Server(uvicorn.Server):
 
     async def _accept_the_rest(self) -> None:
         """Closing a listening socket resets what the kernel had accepted: take those first."""
+        for listening in self._sockets:
+            _refuse_new_connections(listening)
+        await self._accept_waiting()
+        await asyncio.sleep(_HANDSHAKE_SECONDS)  # for clients that were let in before, and were not quite through
+        await self._accept_waiting(last=True)
+
+    async def _accept_waiting(self, *, last: bool = False) -> None:
         loop = asyncio.get_running_loop()
         for listening in self._sockets:
-            _drop_new_connections(listening)
             accepted = []
             while True:
                 try:
                     accepted.append(listening.accept()[0])
                 except OSError:  # none is left
                     break
-            listening.close()
+            if last:
+                listening.close()
             for connection in accepted:
                 await loop.connect_accepted_socket(self._protocol, connection)
 
@@ -223,16 +239,14 @@ class Server(uvicorn.Server):
         )
 
 
-def _drop_new_connections(listening: socket.socket) -> None:
-    """Have Linux drop what arrives for a listening socket: nothing comes between the last accept and the close.
+def _refuse_new_connections(listening: socket.socket) -> None:
+    """Have Linux drop the first packet of new connections, and no other: a handshake that has begun still ends.
 
-    A client that is dropped tries again a second later, and is refused then. A kernel may allow this to root alone;
-    then a client that comes in that instant is cut off.
+    So nothing comes between the last accept and the close. A client that is dropped tries again a second later, and is
+    refused then. A kernel may allow this to root alone; then a client that comes in that instant is cut off.
     """
-    instruction = ctypes.create_string_buffer(
-        struct.pack("HBBI", 0x06, 0, 0, 0)
-    )  # return 0: keep no byte of any packet
-    program = struct.pack("HP", 1, ctypes.addressof(instruction))
+    instructions = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in _NO_SYN))
+    program = struct.pack("HP", len(_NO_SYN), ctypes.addressof(instructions))
     if sys.platform == "linux":
         with contextlib.suppress(PermissionError):
             listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)

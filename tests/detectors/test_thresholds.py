@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
@@ -55,6 +55,7 @@ def test_missing_and_infinite_scores():
 KINDS = ("graded", "isolation", "distance")
 
 
+@example(np.array([0.0625, 0.0625, 1.0, 0.0625, 0.0625, 0.125, 1.0, 0.5, 0.875]), "isolation")
 @given(bounded, st.sampled_from(KINDS[:2]))
 def test_the_fence_is_a_threshold_for_bounded_scores(scores, kind):
     threshold = auto_threshold(scores, kind)

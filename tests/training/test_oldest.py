@@ -31,7 +31,7 @@ import sys
 from training.artifacts import save_model
 from training.synthetic import clusters
 from training.train import train
-save_model(train("inne", clusters(seed=3)[0], parameters={"n_estimators": 8}, seed=3), sys.argv[1])
+save_model(train("inne", clusters(seed=3)[0], parameters={"n_estimators": 8, "scaling": "none"}, seed=3), sys.argv[1])
 """
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.microservice.server import _drop_new_connections
+from serving.microservice.server import _refuse_new_connections
 from tests.serving.microservice.processes import Server, ours
 from training.artifacts import save_model
 from training.model import Model
@@ -284,4 +284,18 @@ def test_a_kernel_that_lets_only_root_drop_connections_is_no_reason_to_fail() ->
             raise PermissionError(1, "Operation not permitted")
 
     with Refusing() as listening:
-        _drop_new_connections(listening)
+        _refuse_new_connections(listening)
+
+
+def test_of_new_connections_only_the_first_packet_is_dropped() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.create_connection(listening.getsockname()) as early,
+    ):
+        _refuse_new_connections(listening)
+        accepted, _ = listening.accept()
+        with accepted:
+            early.sendall(b"what was let in goes on")
+            assert accepted.recv(100) == b"what was let in goes on"
+        with pytest.raises(TimeoutError):
+            socket.create_connection(listening.getsockname(), timeout=0.3)
