@@ -14,7 +14,7 @@ from serving.deploy import manifest, model_files
 from serving.deploy.calls import Proxy
 from serving.deploy.runtime import Order, Runtime, Say, Version
 from serving.deploy.service import check
-from serving.errors import DeployError
+from serving.errors import CallError, DeployError
 
 
 def deploy(runtime: Runtime, proxy: Proxy, client: str, order: Order, folder: Path, say: Say) -> None:
@@ -95,7 +95,13 @@ def _switch(proxy: Proxy, client: str, order: Order, versions: Sequence[Version]
         for service in order.services
     ]
     moved = {url: urls[version.name][kind] for version in old for kind, url in version.urls.items()}
-    proxy.call("PUT", proxy.client(client, "variations"), {"variations": variations, "moved": moved})
+    path, switched = proxy.client(client, "variations"), {"variations": variations, "moved": moved}
+    try:
+        proxy.call("PUT", path, switched)
+    except CallError as error:
+        if error.status is not None:
+            raise
+        proxy.call("PUT", path, switched)  # no answer came, yet it may be in force; twice is the same as once
 
 
 def remove(runtime: Runtime, proxy: Proxy, name: str, folder: Path, say: Say) -> None:

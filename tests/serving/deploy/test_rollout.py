@@ -12,7 +12,7 @@ from serving.deploy import manifest, rollout
 from serving.deploy.calls import Proxy
 from serving.deploy.runtime import Kind, Order
 from serving.deploy.service import Service
-from serving.errors import DeployError
+from serving.errors import CallError, DeployError
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,28 @@ class Switched:
             self.variations = content["variations"]
 
 
+class Mute(Switched):
+    """The answers to the first so many switches get lost, which are in force nevertheless."""
+
+    def __init__(self, lost: int) -> None:
+        super().__init__()
+        self.lost = lost
+
+    def call(self, method: str, path: str, content: Any = None) -> None:
+        super().call(method, path, content)
+        if method == "PUT" and self.lost:
+            self.lost -= 1
+            raise CallError("no proxy answers")
+
+
+ORDER = Order([Service("inne", "shop/inne:2", None, "rest", 1.0, "shop/inne:2")])
+
+
 def deploy(step: str, folder: Path) -> tuple[Failing, Switched]:
     runtime, proxy = Failing(step), Switched()
     manifest.write(folder, "inne", {"version": 1})
-    order = Order([Service("inne", "shop/inne:2", None, "rest", 1.0, "shop/inne:2")])
     with pytest.raises(DeployError, match=f"{step} failed"):
-        rollout.deploy(runtime, cast("Proxy", proxy), "test", order, folder, lambda line: None)
+        rollout.deploy(runtime, cast("Proxy", proxy), "test", ORDER, folder, lambda line: None)
     return runtime, proxy
 
 
@@ -107,3 +123,17 @@ def test_after_the_switch_the_manifest_is_what_the_client_uses(tmp_path: Path) -
     _, proxy = deploy("stop", tmp_path)
     assert [each["url"] for each in proxy.variations] == ["http://127.0.0.1:2/predict"]
     assert '"version": 2' in manifest.path_of(tmp_path, "inne").read_text()
+
+
+def test_a_switch_whose_answer_got_lost_is_asked_for_again(tmp_path: Path) -> None:
+    runtime, proxy = Failing(""), Mute(lost=1)
+    rollout.deploy(runtime, cast("Proxy", proxy), "test", ORDER, tmp_path, lambda line: None)
+    assert runtime.running == [Numbered.of(2)]
+    assert [each["url"] for each in proxy.variations] == ["http://127.0.0.1:2/predict"]
+
+
+def test_a_proxy_that_never_answers_leaves_what_ran(tmp_path: Path) -> None:
+    runtime = Failing("")
+    with pytest.raises(CallError):
+        rollout.deploy(runtime, cast("Proxy", Mute(lost=2)), "test", ORDER, tmp_path, lambda line: None)
+    assert runtime.running == [Numbered.of(1)]
