@@ -17,6 +17,9 @@ IntArray = npt.NDArray[np.int64]
 
 TimeArray = npt.NDArray[np.datetime64]
 
+FIRST_YEAR, LAST_YEAR = 1678, 2261
+"""Between them, a 64-bit count of nanoseconds since 1970 holds every time."""
+
 _CHUNK = 1024
 
 _UNITS = {
@@ -144,12 +147,12 @@ def in_ns(stamps: TimeArray) -> IntArray:
     ValueError
         For a time that they cannot hold.
     """
-    counted = stamps.astype("datetime64[ns]")
-    if counted.dtype != stamps.dtype:
-        wrapped = np.flatnonzero(counted.astype("datetime64[s]") != stamps.astype("datetime64[s]"))
-        if len(wrapped):
-            raise ValueError(f"times: {stamps[wrapped[0]]} is out of the years 1678 to 2261")
-    return counted.view(np.int64)
+    if np.datetime_data(stamps.dtype) != ("ns", 1):
+        years = stamps.astype("datetime64[Y]").astype(np.int64) + 1970  # to a coarser unit, which holds them all
+        beyond = np.flatnonzero((years < FIRST_YEAR) | (years > LAST_YEAR))
+        if len(beyond):
+            raise ValueError(f"times: {stamps[beyond[0]]} is out of the years {FIRST_YEAR} to {LAST_YEAR}")
+    return stamps.astype("datetime64[ns]").view(np.int64)
 
 
 @kernel

@@ -158,7 +158,7 @@ def test_infinity_and_a_missing_stamp_are_refused(detector):
     with pytest.raises(ValueError, match="infinity"):
         detector.predict(values, times=times)
     with pytest.raises(ValueError, match=r"row 4 .*NaT"):
-        detector.predict(wave(), times=np.where(np.arange(300) == 4, np.datetime64("NaT"), times))
+        detector.predict(wave(), times=np.where(np.arange(300) == 4, np.datetime64("NaT", "ns"), times))
 
 
 @each

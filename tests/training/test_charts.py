@@ -221,7 +221,7 @@ class TestSeries:
         values = order[:, None].astype(float)
         charts = series(values=values, times=times)
         assert charts.x_title == "time"
-        assert (np.diff(charts.traces[0].x) > np.timedelta64(0)).all()
+        assert (np.diff(charts.traces[0].x) > np.timedelta64(0, "ns")).all()
         assert (np.diff(charts.traces[0].y) > 0).all()
 
     def test_missing_values_and_open_limits(self) -> None:

@@ -171,7 +171,7 @@ def _score_trace(
 
 
 def _order(times: npt.NDArray[np.datetime64] | None) -> npt.NDArray[np.int64] | None:
-    if times is None or (np.diff(times) >= np.timedelta64(0)).all():
+    if times is None or (np.diff(times) >= np.timedelta64(0, "ns")).all():
         return None
     return np.argsort(times, kind="stable")
 
