@@ -156,7 +156,8 @@ class _ByColumn(Family):
         if order is not None:
             rows, times = rows[order.kept], times[order.kept]
         columns = [self.column(parameters, np.ascontiguousarray(column), times) for column in rows.T]
-        values = np.max([np.where(np.isnan(column), -np.inf, column) for column in columns], axis=0)
+        known = np.column_stack([np.where(np.isnan(column), -np.inf, column) for column in columns])
+        values: FloatArray = known.max(axis=1)
         yield parameters, values if order is None else values[order.place]
 
     def column(self, parameters: dict[str, Any], column: FloatArray, times: Any) -> FloatArray:
