@@ -8,6 +8,9 @@ from contextvars import ContextVar
 
 import joblib
 
+_BLOCKS_A_THREAD = 2
+"""So that a thread that is held up leaves work to the others."""
+
 _threads: ContextVar[int | None] = ContextVar("threads", default=None)
 
 
@@ -73,3 +76,21 @@ def for_each_block(work: Callable[[int, int], None], n_rows: int, block_rows: in
     with ThreadPoolExecutor(workers, thread_name_prefix="inlier") as pool:
         for _ in pool.map(lambda start: work(start, min(start + block_rows, n_rows)), starts):
             pass
+
+
+def rows_a_block(n_rows: int, least: int) -> int:
+    """How many rows make a block where larger blocks are cheaper: enough blocks to share them out, and no more.
+
+    Parameters
+    ----------
+    n_rows : int
+        How many rows there are.
+    least : int
+        Fewer are not worth handing over to a thread.
+
+    Returns
+    -------
+    int
+        For `for_each_block`.
+    """
+    return max(least, -(-n_rows // (_BLOCKS_A_THREAD * thread_count()))) if n_rows > least else least

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from detectors import inne_boxes, inne_nearest
 from detectors import inne_kernels as kernels
 from detectors.base import FloatArray, IntArray, RowDetector
-from detectors.blocks import for_each_block
+from detectors.blocks import for_each_block, rows_a_block
 from detectors.errors import InvalidState
 from detectors.inne_samples import draw, measure
 from detectors.state import Array, Scalar
@@ -252,7 +252,9 @@ class INNE(RowDetector):
             kernels.score_few(rows, self._balls, self._columns, self._picks, graded, scores)
         else:
             for_each_block(
-                lambda start, stop: self._score_block(rows[start:stop], scores[start:stop]), len(rows), _BLOCK_ROWS
+                lambda start, stop: self._score_block(rows[start:stop], scores[start:stop]),
+                len(rows),
+                rows_a_block(len(rows), _BLOCK_ROWS),
             )
         return scores
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.blocks import for_each_block, thread_count, threads
+from detectors.blocks import for_each_block, rows_a_block, thread_count, threads
 
 
 @given(st.integers(0, 200), st.integers(1, 50), st.integers(1, 4))
@@ -81,3 +81,9 @@ def test_a_wrong_number_of_threads_is_named(monkeypatch, asked):
     monkeypatch.setenv("INLIER_THREADS", asked)
     with pytest.raises(ValueError, match=f"INLIER_THREADS='{asked}'"):
         thread_count()
+
+
+def test_larger_blocks_are_enough_for_every_thread():
+    with threads(3):
+        assert rows_a_block(10, 1024) == 1024
+        assert rows_a_block(1_000_000, 1024) == 166_667
