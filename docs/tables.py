@@ -55,7 +55,7 @@ def settings_reference() -> str:
     """Every setting, a table a class."""
     parts = []
     for _, concern in inspect.getmembers(settings, inspect.isclass):
-        if issubclass(concern, BaseSettings) and concern is not BaseSettings:
+        if issubclass(concern, BaseSettings) and concern.model_fields:
             rows = [
                 [_variables(concern, field, facts), _default(facts), facts.description or ""]
                 for field, facts in concern.model_fields.items()

@@ -178,8 +178,8 @@ class HomeSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="INLIER_", env_ignore_empty=True, extra="ignore")
 
     home: Path = Field(default=Path(".inlier"), description="The folder of database, models, logs and credentials.")
-    host: str = Field(default="127.0.0.1", description="The address that `inlier up` listens on.")
-    port: int = Field(default=8000, ge=1, le=65535, description="The port that `inlier up` listens on.")
+    host: str = Field(default="127.0.0.1", description="The address that `inlier up` and `inlier proxy` listen on.")
+    port: int = Field(default=8000, ge=1, le=65535, description="The port that they listen on.")
     server: str = Field(default="", description="The proxy that the commands talk to; without it, the one of the home.")
 
 
@@ -196,7 +196,9 @@ class ProxySettings(Settings):
         description="SQLAlchemy URL of the database; without it, a SQLite file in the home.",
     )
     access: Literal["open", "keys"] = Field(
-        default="open", description="Whether the API asks for keys; `inlier up` does so beyond the loopback address."
+        default="open",
+        description="Whether the API asks for keys. Beyond the loopback address `inlier up` does so, and "
+        "`inlier proxy` wants to be told.",
     )
     admin_key: SecretStr = Field(
         default=SecretStr(""),
@@ -231,6 +233,11 @@ class ProxySettings(Settings):
         default=("localhost", "127.0.0.1", "::1"),
         description='Host names that the proxy answers to, a JSON list; ["*"] is any name.',
     )
+
+    @property
+    def access_is_told(self) -> bool:
+        """Tell whether somebody chose who may do what, rather than nobody."""
+        return "access" in self.model_fields_set
 
 
 class GatewaySettings(Settings):

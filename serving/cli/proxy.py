@@ -2,7 +2,7 @@
 
 import click
 
-from serving.settings import HomeSettings, ProxySettings
+from serving.settings import HomeSettings
 
 
 @click.command()
@@ -11,17 +11,10 @@ from serving.settings import HomeSettings, ProxySettings
 def proxy(host: str | None, port: int | None) -> None:
     """Run the proxy alone, until SIGTERM; workers and microservices run elsewhere.
 
-    It needs a database that `inlier migrate` brought up to date. Where other machines can reach it, set
-    INLIER_PROXY_ACCESS=keys; the settings INLIER_HOST and INLIER_PORT are the defaults.
+    It needs a database that `inlier migrate` brought up to date. Where other machines can reach it,
+    INLIER_PROXY_ACCESS says who may use it: keys or open. The settings INLIER_HOST and INLIER_PORT are the defaults.
     """
-    from serving.deploy.addresses import is_loopback
     from serving.proxy.server import serve
 
     settings = HomeSettings()
-    address = host or settings.host
-    if not is_loopback(address) and ProxySettings().access == "open":
-        click.echo(
-            f"warning: whoever reaches {address} may do everything: INLIER_PROXY_ACCESS=keys asks for API keys",
-            err=True,
-        )
-    serve(address, port or settings.port)
+    serve(host or settings.host, port or settings.port)

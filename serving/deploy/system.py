@@ -28,6 +28,7 @@ from serving.settings import DeploySettings, HomeSettings, ProxySettings, Storag
 
 READY_SECONDS = 60
 POLL_SECONDS = 0.1
+ACCESS = "INLIER_PROXY_ACCESS"
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Say = Callable[[str], None]
@@ -42,6 +43,8 @@ def up(home: Home, host: str, port: int, *, insecure: bool, say: Say) -> None:
             if problem := cannot_listen(host, port):
                 raise DeployError(f"{problem}; --port or INLIER_PORT takes another")
             _prepare(home, host, port, settings, asks_for_keys=not (is_loopback(host) or insecure))
+            if insecure and not ProxySettings().access_is_told:
+                os.environ[ACCESS] = "open"  # the proxy wants to be told
             if not is_loopback(host):
                 os.environ.setdefault("INLIER_PROXY_ALLOWED_HOSTS", '["*"]')
             _run(home, Running(os.getpid(), host, port, str(home.socket())), stopping, say)
@@ -90,7 +93,7 @@ def _ask_for_keys(database: Database, host: str) -> None:
                 f"{host} can be reached from other machines, and there are no API keys: make one with "
                 "`inlier keys create NAME --role admin`, or say --insecure to let everybody do everything"
             )
-    os.environ["INLIER_PROXY_ACCESS"] = "keys"
+    os.environ[ACCESS] = "keys"
 
 
 def _restore(home: Home, database: Database) -> None:

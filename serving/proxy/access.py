@@ -6,7 +6,8 @@ run    also submit, cancel and forget tasks, put and delete files and models
 admin  also look after clients and keys
 ====== =====================================================================================================
 
-On the loopback address no keys are asked for, unless INLIER_PROXY_ACCESS is ``keys``. Probes, the OpenAPI document and
+On the loopback address no keys are asked for, unless INLIER_PROXY_ACCESS is ``keys``; on any other the proxy does not
+start without them, unless that is ``open``. Probes, the OpenAPI document and
 the gateway, whose clients have keys of their own, are open to all.
 """
 
@@ -18,6 +19,7 @@ from flask import Flask, request
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from serving.deploy.addresses import is_loopback
 from serving.errors import Conflict, NotAllowed, NotFound, NotRecognised, SettingsError
 from serving.proxy.database import Database
 from serving.proxy.secrets import digest, hint, new_secret
@@ -141,6 +143,21 @@ class Roles:
         else:
             self._seen[hashed] = moment + REMEMBERED_SECONDS, found
         return found
+
+
+def refuse_everybody(host: str, settings: ProxySettings) -> None:
+    """Refuse an address that other machines reach where no keys are asked for and nobody said that none should be.
+
+    Raises
+    ------
+    SettingsError
+        Then; it names the setting.
+    """
+    if settings.access == "open" and not settings.access_is_told and not is_loopback(host):
+        raise SettingsError(
+            f"{host} can be reached from other machines: INLIER_PROXY_ACCESS=keys asks for API keys (made by "
+            "`inlier keys create NAME --role admin`), INLIER_PROXY_ACCESS=open lets everybody do everything"
+        )
 
 
 def register(app: Flask, database: Database, settings: ProxySettings) -> None:

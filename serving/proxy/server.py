@@ -13,6 +13,7 @@ from gunicorn.http.errors import ParseException
 
 from serving.deploy.addresses import cannot_listen
 from serving.errors import SettingsError
+from serving.proxy.access import refuse_everybody
 from serving.proxy.answers import answer, error_body
 from serving.proxy.app import PREDICTOR, create_app
 from serving.proxy.metrics import Parts, ProxyMetrics
@@ -101,10 +102,17 @@ def _write_json_error(sock: Any, status: int, reason: str, message: str) -> None
 
 
 def serve(host: str, port: int) -> None:
-    """Run the proxy until it is told to stop."""
+    """Run the proxy until it is told to stop.
+
+    Raises
+    ------
+    SettingsError
+        When everybody could do everything and nobody said so, or the port for gRPC cannot be listened on.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     gunicorn.util.write_error = _write_json_error
     settings = ProxySettings()
+    refuse_everybody(host, settings)
     if settings.grpc_port is not None and (problem := cannot_listen(host, settings.grpc_port)):
         # The processes share the port; find out before whether somebody else has it
         raise SettingsError(f"INLIER_PROXY_GRPC_PORT: {problem}")

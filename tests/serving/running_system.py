@@ -30,10 +30,10 @@ class System:
         }
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self) -> str:
+    def start(self, *options: str) -> str:
         """Start it and return the line that says where it listens."""
         self.process = subprocess.Popen(
-            [BIN / "inlier", "up", "--port", str(self.port)],
+            [BIN / "inlier", "up", "--port", str(self.port), *options],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,

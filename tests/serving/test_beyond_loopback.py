@@ -32,6 +32,14 @@ def test_without_keys_it_does_not_start(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_without_keys_on_purpose(tmp_path: Path) -> None:
+    system = System(tmp_path, INLIER_HOST="0.0.0.0")
+    system.start("--insecure")
+    with Client(system.server) as stranger:
+        assert stranger.tasks() == []
+    assert system.close() == 0
+
+
 def test_each_key_does_what_it_may(system: tuple[System, dict[str, str]]) -> None:
     up, keys = system
     with Client(up.server, keys["read"]) as reader:

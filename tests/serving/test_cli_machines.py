@@ -234,18 +234,44 @@ def test_the_proxy_alone(environment: Path, monkeypatch: pytest.MonkeyPatch) -> 
     run_until(answers, "proxy")
 
 
+def test_a_proxy_that_others_reach_wants_to_be_told_who_may_use_it(environment: Path) -> None:
+    for words in (["-m", "serving.cli", "proxy"], ["-m", "serving.proxy"]):
+        command = [sys.executable, *words, "--host", "0.0.0.0", "--port", str(free_port())]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("error: 0.0.0.0 can be reached from other machines: INLIER_PROXY_ACCESS=keys")
+        assert done.stderr.endswith("INLIER_PROXY_ACCESS=open lets everybody do everything\n")
+        assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
-    ("host", "access", "warns"), [("127.0.0.1", "open", False), ("0.0.0.0", "keys", False), ("0.0.0.0", "open", True)]
+    ("host", "access", "serves"),
+    [
+        ("127.0.0.1", "", True),
+        ("localhost", "open", True),
+        ("0.0.0.0", "keys", True),
+        ("::", "open", True),
+        ("0.0.0.0", "", False),
+        ("::", "", False),
+        ("proxy.example", "", False),
+    ],
 )
-def test_a_proxy_that_others_reach_warns_where_it_asks_for_no_keys(
-    environment: Path, monkeypatch: pytest.MonkeyPatch, host: str, access: str, warns: bool
+def test_who_may_reach_a_proxy(
+    environment: Path, monkeypatch: pytest.MonkeyPatch, host: str, access: str, serves: bool
 ) -> None:
     served = []
-    monkeypatch.setattr("serving.proxy.server.serve", lambda *where: served.append(where))
+    monkeypatch.setattr("serving.proxy.server.Server.run", lambda server: served.append(server))  # noqa: PLW0108  # a method
     monkeypatch.setenv("INLIER_PROXY_ACCESS", access)
     done = run("proxy", "--host", host)
-    assert served == [(host, 8000)]
-    assert ("INLIER_PROXY_ACCESS=keys asks for API keys" in done.stderr) == warns
+    assert (done.exit_code, len(served)) == ((0, 1) if serves else (2, 0)), done.output
+
+
+def test_access_may_be_told_by_a_file(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.proxy.server.Server.run", lambda server: None)
+    monkeypatch.setenv("INLIER_SECRETS_DIR", str(environment))
+    assert run("proxy", "--host", "0.0.0.0").exit_code == 2
+    (environment / "INLIER_PROXY_ACCESS").write_text("keys\n")
+    assert run("proxy", "--host", "0.0.0.0").exit_code == 0
 
 
 def test_the_reaper_alone_gives_back_what_a_worker_lost(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
