@@ -25,6 +25,9 @@ IMAGE_MODEL: Final = "/model/model.pkl"
 DEFAULT_MODEL_URI: Final = "/mnt/models"
 """Where Seldon Core and KServe put what a model's address names."""
 
+_FEW: Final = 16
+_OF_A_PREDICTION: Final = ("predict", "_judge", "_rows", "tags", "metrics", "judged", "class_names")
+
 
 @dataclass(slots=True)
 class Judged:
@@ -150,22 +153,74 @@ class DetectorModel:
         BadData
             Names what is wrong with the rows; under ``seldon-core-microservice`` its own error with status 400.
         """
-        threshold = self.model.threshold  # loads the model, if nobody has
         try:
             judged = self._judge(X, [] if names is None else list(names))
         except BadData as error:
             _refuse(error)
         self._last.judged = judged
         scores = judged.scores
-        if len(scores) == 1:  # most requests; each call of numpy's costs as much as all of this
-            score = float(scores[0])
-            judged.labels = [1 if score > threshold else 0]
-            return np.array(((score, 1.0 - score),))
-        judged.labels = (scores > threshold).astype(int).tolist()
+        judged.labels = self._labels(scores)
         answer = np.empty((len(scores), 2))
         answer[:, 0] = scores
         np.subtract(1.0, scores, out=answer[:, 1])
         return answer
+
+    @property
+    def batches(self) -> bool:
+        """Whether rows of several requests may be judged by one call.
+
+        So it is where each row stands alone, and no subclass has a way of its own.
+        """
+        own = all(getattr(type(self), name) is getattr(DetectorModel, name) for name in _OF_A_PREDICTION)
+        return own and self.model.detector.kind == "multivariate"
+
+    def rows(self, X: Any, names: list[str]) -> FloatArray:
+        """What `predict` makes of its arguments.
+
+        Parameters
+        ----------
+        X, names
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n, d), float64
+            In the model's order of columns.
+
+        Raises
+        ------
+        BadData
+            Names what is wrong with the rows.
+        """
+        return self._rows(X, names)
+
+    def judge(self, rows: FloatArray) -> Judged:
+        """Judge rows of several requests.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n, d)
+            As `rows` returned them.
+
+        Returns
+        -------
+        Judged
+            Each row as if it were alone.
+
+        Raises
+        ------
+        ValueError
+            For numbers that are not finite.
+        """
+        scores = self.model.detector.anomaly_score(rows)
+        return Judged(rows, scores, self._labels(scores))
+
+    def _labels(self, scores: FloatArray) -> list[int]:
+        threshold = self.model.threshold
+        if len(scores) <= _FEW:  # each call of numpy's costs as much as all of this
+            return [1 if score > threshold else 0 for score in scores.tolist()]
+        labels: list[int] = (scores > threshold).astype(int).tolist()
+        return labels
 
     def _judge(self, X: Any, names: list[str]) -> Judged:
         rows = self._rows(X, names)
@@ -220,17 +275,23 @@ class DetectorModel:
         judged = self.judged()
         if judged is None:
             return self._constant_tags
-        tags = {**self._constant_tags, "labels": judged.labels}
+        tags = self.tags_of(judged.labels)
         return {**tags, "no_verdict": judged.no_verdict} if judged.no_verdict else tags
+
+    def tags_of(self, labels: list[int]) -> dict[str, Any]:
+        """`tags` of rows with these labels."""
+        return {**self._constant_tags, "labels": labels}
 
     def metrics(self) -> list[dict[str, Any]]:
         """Rows and anomalies of this thread's last prediction."""
         judged = self.judged()
-        if judged is None:
-            return []
+        return [] if judged is None else self.metrics_of(judged.labels)
+
+    def metrics_of(self, labels: list[int]) -> list[dict[str, Any]]:
+        """`metrics` of rows with these labels."""
         return [
-            {"type": "COUNTER", "key": "inlier_rows", "value": len(judged.labels)},
-            {"type": "COUNTER", "key": "inlier_anomalies", "value": sum(judged.labels)},
+            {"type": "COUNTER", "key": "inlier_rows", "value": len(labels)},
+            {"type": "COUNTER", "key": "inlier_anomalies", "value": sum(labels)},
         ]
 
     def health_status(self) -> list[str]:

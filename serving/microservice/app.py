@@ -24,6 +24,7 @@ from serving.errors import (
     WrongMethod,
 )
 from serving.microservice import oip_routes, seldon_routes
+from serving.microservice.batch import Batch, Waiting
 from serving.microservice.long_calls import LongCalls
 from serving.microservice.messages import Handler, Reply, Request, Route
 from serving.microservice.service import Service
@@ -60,6 +61,7 @@ class Microservice:
         self._bodies = Bodies(settings.body_seconds)
         self._access_log = settings.access_log
         self.long_calls = LongCalls(service)
+        self.batch = Batch(service, self.long_calls, self._answer_alone)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request.
@@ -88,8 +90,14 @@ class Microservice:
         await self._send(reply, method, send)
 
     def answer_at_once(
-        self, method: str, path: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
-    ) -> Reply | None:
+        self,
+        method: str,
+        path: str,
+        query: bytes,
+        headers: Iterable[tuple[bytes, bytes]],
+        body: bytes,
+        answer: Callable[[Reply], None],
+    ) -> bool:
         """Answer a request that is complete, if that takes no time to speak of.
 
         Parameters
@@ -98,11 +106,13 @@ class Microservice:
             As in ASGI's scope.
         body : bytes
             All of it.
+        answer : callable
+            Given the reply, now or when the sockets that can be read have been read.
 
         Returns
         -------
-        Reply or None
-            None if the answer would hold up others: then nothing has been done.
+        bool
+            False if the answer would hold up others: then nothing has been done.
         """
         began = perf_counter()
         route = self.route_at(path)
@@ -114,13 +124,26 @@ class Microservice:
             if not route.predicts:
                 reply = handler(request)
             elif self.long_calls.takes_long(len(body)):
-                return None
+                return False
+            elif route.few is not None and method == "POST" and (few := route.few(request)) is not None:
+                self.batch.add(Waiting(few, request, route, path, began, answer))
+                return True
             else:
                 reply = self.long_calls.run_here(handler, request, len(body))
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             reply = self._failed(error, route, method, path)
         self._note(reply, route, method, path, perf_counter() - began)
-        return reply
+        answer(reply)
+        return True
+
+    def _answer_alone(self, waiting: Waiting) -> None:
+        route, request = waiting.route, waiting.request
+        try:
+            reply = self.long_calls.run_here(route.handlers["POST"], request, len(request.body))
+        except Exception as error:  # noqa: BLE001 - every request gets an answer
+            reply = self._failed(error, route, "POST", waiting.path)
+        self._note(reply, route, "POST", waiting.path, perf_counter() - waiting.began)
+        waiting.answer(reply)
 
     def _note(self, reply: Reply, route: Route, method: str, path: str, seconds: float) -> None:
         """Count an answer, and log it."""

@@ -38,6 +38,8 @@ class Component:
     ----------
     own : bool
         Whether the class is one of ours.
+    batches : bool
+        Whether it may judge rows of several requests in one call.
     """
 
     def __init__(self, user: Any) -> None:
@@ -49,6 +51,7 @@ class Component:
             )
         self.user = user
         self.own = is_own(user)
+        self.batches: bool = self.own and user.batches
         self._calls = {
             name: call_of(user, name) for name in ("predict", "transform_input", "transform_output", "route")
         }
@@ -57,6 +60,7 @@ class Component:
         self._metrics = method_of(user, "metrics")
         self._judged = method_of(user, "judged")
         self._class_names = names_of(user, "class_names")
+        self.batches = self.batches and not self._raws
 
     def raw(self, name: str) -> Callable[[Any], Any] | None:
         """The class's method for whole messages, e.g. ``predict_raw``.

@@ -7,7 +7,8 @@ to the application through uvicorn, with what has arrived so far.
 """
 
 import urllib.parse
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -15,11 +16,26 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from serving.microservice.app import Microservice
 from serving.microservice.messages import Reply
 
+_SHORT_URL: Final = 200
+
+
+@lru_cache(128)
+def _target(url: bytes) -> tuple[str, bytes] | None:
+    """Path and query of a request's target; None for what uvicorn is to look at."""
+    path, _, query = url.partition(b"?")
+    if path[:1] != b"/" or not path.isascii() or b"#" in url:
+        return None
+    text = path.decode("ascii")
+    return urllib.parse.unquote(text) if "%" in text else text, query
+
 
 class Connection(HttpToolsProtocol):
     """uvicorn's connection with a short cut; its application is a `Microservice`."""
 
     _waiting = False  # a request has begun that nobody works on yet
+    _asked = False  # the application has one that it has not answered yet
+    _keep = True  # the connection stays open after the answer
+    _head = False  # it is to have no body
     _body = b""
     _used = 0.0  # when something arrived last
     _microservice: Microservice
@@ -44,14 +60,26 @@ class Connection(HttpToolsProtocol):
             self.parser.feed_data(data)
         except httptools.HttpParserError:
             self._waiting = False
+            self._settle()
             self.send_400_response("Invalid HTTP request received.")
         except httptools.HttpParserUpgrade:
             pass  # answered without one
         if self._waiting and not self.transport.is_closing():
             self._hand_over()
 
+    def eof_received(self) -> None:
+        """Send what is due before the connection closes: the client has nothing more to say, but listens."""
+        self._settle()
+        super().eof_received()
+
+    def shutdown(self) -> None:
+        """Send what is due, then close."""
+        self._settle()
+        super().shutdown()
+
     def on_message_begin(self) -> None:
         """Note that a request begins; uvicorn's scope is made when it is needed."""
+        self._settle()  # answers go out in the order of the requests
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -82,38 +110,47 @@ class Connection(HttpToolsProtocol):
             return
         if self.transport.is_closing():  # after the answer to a request that was to be the last
             return
-        reply = self._reply()
-        if reply is None:
+        if self._answer_at_once():
+            self._waiting = False
+        else:
             self._hand_over()
             super().on_message_complete()
-            return
-        self._waiting = False
-        self._write(reply)
 
-    def _reply(self) -> Reply | None:
-        path, _, query = self.url.partition(b"?")
-        if path[:1] != b"/" or not path.isascii() or b"#" in self.url:
-            return None
-        text = path.decode("ascii")
-        if "%" in text:
-            text = urllib.parse.unquote(text)
+    def _answer_at_once(self) -> bool:
+        target = _target(self.url) if len(self.url) <= _SHORT_URL else _target.__wrapped__(self.url)
+        if target is None:
+            return False
         method = self.parser.get_method().decode("ascii")
-        return self._microservice.answer_at_once(method, text, query, self.headers, self._body)
+        self._keep = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        self._head = method == "HEAD"
+        self._asked = True
+        path, query = target
+        answered = self._microservice.answer_at_once(method, path, query, self.headers, self._body, self._write)
+        self._asked = self._asked and answered
+        return answered
+
+    def _settle(self) -> None:
+        """Have the application answer now what it would at the end of the turn."""
+        if self._asked:
+            self._microservice.batch.answer()
 
     def _write(self, reply: Reply) -> None:
+        self._asked = False
+        if self.transport.is_closing():  # the client has gone
+            return
         parts = [STATUS_LINE[reply.status]]
         for name, value in self.server_state.default_headers:
             parts += (name, b": ", value, b"\r\n")
         body = reply.body
         parts.append(b"content-type: %b\r\ncontent-length: %d\r\n" % (reply.content_type, len(body)))
-        keep = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        keep = self._keep
         for name, value in reply.headers:
             parts.append(b"%b: %b\r\n" % (name, value))
             keep = keep and name != b"connection"
         if self._microservice.service.draining:
             keep = False
         parts.append(b"\r\n" if keep else b"connection: close\r\n\r\n")
-        if self.parser.get_method() != b"HEAD":
+        if not self._head:
             parts.append(body)
         self.transport.write(b"".join(parts))
         self.server_state.total_requests += 1

@@ -13,9 +13,9 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from serving.errors import BadData, ComponentError, ModelFault, NotOffered, ServingError
 from serving.microservice import oip_routes
 from serving.microservice.long_calls import LongCalls
-from serving.microservice.messages import new_puid
 from serving.microservice.methods import NotImplementedHere, guarded
 from serving.microservice.outcome import Outcome
+from serving.microservice.puids import new_puid
 from serving.microservice.seldon_calls import Answer, SeldonCalls
 from serving.microservice.service import Service
 from serving.protocols import oip_proto, seldon_proto

@@ -1,11 +1,16 @@
 """What the server hands to a route, and what it gets back."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from serving.microservice.outcome import Outcome
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from serving.microservice.component import Component
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
@@ -25,15 +30,15 @@ class Request:
         Of the address, without the question mark.
     json_length : int or None
         How much of the body is JSON, the rest being tensors (Open Inference Protocol).
-    tail : tuple of str
-        The parts of the path that a route leaves open.
+    document : object
+        The JSON of the body, once it has been parsed.
     """
 
     body: bytes = b""
     content_type: bytes = b""
     query: bytes = b""
     json_length: int | None = None
-    tail: tuple[str, ...] = ()
+    document: Any = None
 
 
 @dataclass(slots=True)
@@ -67,6 +72,25 @@ class Reply:
 Handler = Callable[[Request], Reply]
 
 
+@dataclass(slots=True)
+class Few:
+    """A request of a few rows that may be judged together with those of other requests.
+
+    Attributes
+    ----------
+    component : Component
+        Whose rows they are.
+    rows : ndarray of shape (n, d)
+        Checked, and in the model's order of columns.
+    reply : callable
+        ``reply(scores, labels)`` makes the answer.
+    """
+
+    component: "Component"
+    rows: "npt.NDArray[np.float64]"
+    reply: Callable[[list[float], list[int]], Reply]
+
+
 @dataclass(slots=True, frozen=True)
 class Route:
     """What is at one path.
@@ -81,14 +105,12 @@ class Route:
         Whether it calls the model, which may take long.
     style : {"seldon", "v2"}
         How errors look.
+    few : callable, optional
+        Takes a POST request apart if it may be judged together with others; else its handler is to answer it.
     """
 
     handlers: dict[str, Handler]
     name: str
     predicts: bool = False
     style: Literal["seldon", "v2"] = "seldon"
-
-
-def new_puid() -> str:
-    """An identifier for a request that came without: 40 hex digits."""
-    return os.urandom(20).hex()
+    few: Callable[[Request], Few | None] | None = None

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from serving.errors import ModelFault, NotHere, ServingError
 from serving.microservice.component import Component
-from serving.microservice.messages import Handler, Reply, Request, Route, new_puid
+from serving.microservice.messages import Handler, Reply, Request, Route
 from serving.microservice.outcome import Outcome
+from serving.microservice.puids import new_puid
 from serving.microservice.seldon_routes import wants_explanation
 from serving.microservice.service import Service
 from serving.protocols import oip

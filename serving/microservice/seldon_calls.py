@@ -2,15 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 
 from serving.microservice.component import Component
-from serving.microservice.messages import new_puid
+from serving.microservice.messages import Few, Reply
 from serving.microservice.outcome import Outcome, need_int
+from serving.microservice.puids import new_puid
 from serving.microservice.service import Service
+from serving.protocols import seldon
 from serving.protocols.seldon import Feedback, Message
+
+FEW_ROWS: Final = 16
+"""Of more, what is the same for all requests is little."""
 
 
 @dataclass(slots=True)
@@ -135,16 +141,55 @@ class SeldonCalls:
         """
         data = outcome.data
         names = component.class_names(data) if isinstance(data, np.ndarray | list) else []
-        given = message.meta
-        meta: dict[str, Any] = {}
         puid = message.puid or (new_puid() if invent_puid else "")
-        if puid:
-            meta["puid"] = puid
-        if tags := ({**given["tags"], **outcome.tags} if given.get("tags") else outcome.tags):
+        meta = self._meta(message.meta, puid, outcome.tags, outcome.metrics if self._metrics_in_response else [])
+        return Answer(message.kind, data, names, meta, outcome)
+
+    def _meta(
+        self, given: dict[str, Any], puid: str, tags: dict[str, Any], metrics: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        """An answer's ``meta``: the model's, added to the request's."""
+        meta: dict[str, Any] = {"puid": puid} if puid else {}
+        if tags := ({**given["tags"], **tags} if given.get("tags") else tags):
             meta["tags"] = tags
-        metrics = outcome.metrics if self._metrics_in_response else []
         if metrics := ([*given["metrics"], *metrics] if given.get("metrics") else metrics):
             meta["metrics"] = metrics
         if path := {**self._request_path, **(given.get("requestPath") or {})}:
             meta["requestPath"] = path
-        return Answer(message.kind, data, names, meta, outcome)
+        return meta
+
+    def few(self, component: Component, message: Message) -> Few | None:
+        """What `predict` would be called with, if rows of other requests may be judged by the same call.
+
+        Parameters
+        ----------
+        component : Component
+            To be called.
+        message : Message
+            The request.
+
+        Returns
+        -------
+        Few or None
+            None for more than a few rows, or a payload of another kind.
+
+        Raises
+        ------
+        ServingError
+            As `predict`.
+        """
+        payload = message.payload
+        if message.kind != "ndarray" or payload.ndim < 1 or not 0 < len(payload) <= FEW_ROWS:
+            return None
+        self.service.check_rows(payload)
+        return Few(
+            component, component.user.rows(message.rows, message.names), partial(self._of_few, component, message)
+        )
+
+    def _of_few(self, component: Component, message: Message, scores: list[float], labels: list[int]) -> Reply:
+        user = component.user
+        puid = message.puid or new_puid()
+        metrics = user.metrics_of(labels) if self._metrics_in_response else []
+        data = {"names": user.class_names(), "ndarray": [(score, 1.0 - score) for score in scores]}
+        meta = self._meta(message.meta, puid, user.tags_of(labels), metrics)
+        return Reply(seldon.dumps({"data": data, "meta": meta}), puid=puid)

@@ -7,7 +7,7 @@ from typing import Any
 from serving.errors import BadData, ModelFault, ServingError
 from serving.microservice.component import Component
 from serving.microservice.exposition import CONTENT_TYPE
-from serving.microservice.messages import TEXT, Handler, Reply, Request, Route
+from serving.microservice.messages import TEXT, Few, Handler, Reply, Request, Route
 from serving.microservice.methods import NotImplementedHere, guarded
 from serving.microservice.outcome import Outcome, check_metrics
 from serving.microservice.seldon_calls import Answer, SeldonCalls
@@ -41,8 +41,9 @@ class SeldonRoutes:
             (("/aggregate",), "aggregate", self.aggregate),
         )
         for paths, name, handler in calls:
+            few = self.few if name == "predict" else None
             for path in paths:
-                routes[path] = Route(dict.fromkeys(either, handler), name, predicts=True)
+                routes[path] = Route(dict.fromkeys(either, handler), name, predicts=True, few=few)
         reads: tuple[tuple[str, str, Handler], ...] = (
             ("/health/ping", "ping", lambda _: Reply(b"pong", content_type=TEXT)),
             ("/health/status", "health", self.health),
@@ -64,6 +65,14 @@ class SeldonRoutes:
         explain = bool(request.query) and wants_explanation(request.query)
         message = seldon.parse(_document_of_rows(request, integers=component.own))
         return _reply(self._calls.predict(component, message, explain=explain))
+
+    def few(self, request: Request) -> Few | None:
+        """Take a request to ``predict`` apart if it is a few rows in JSON; what has been parsed is kept in it."""
+        component = self.service.component
+        if not component.batches or request.query or len(request.body) >= plain_rows.LEAST_BYTES:
+            return None
+        request.document = _document(request)
+        return self._calls.few(component, seldon.parse(request.document))
 
     def feedback(self, request: Request) -> Reply:
         """How good an answer was, to ``send_feedback``."""
@@ -211,6 +220,8 @@ def _document(request: Request) -> Any:
 
 def _document_of_rows(request: Request, *, integers: bool) -> Any:
     """`_document`, faster where it has many rows of numbers; whether those may be doubles if all are integers."""
+    if request.document is not None:
+        return request.document
     if len(request.body) >= plain_rows.LEAST_BYTES and request.content_type.startswith(b"application/json"):
         document = plain_rows.loads(request.body, integers=integers)
         if document is not None:

@@ -113,7 +113,11 @@ class Service:
         """Count a request that was answered."""
         self.metrics.request(route, status, seconds)
         if outcome is not None:
-            self.metrics.outcome(outcome, route, outcome.rows, self._model_tag)
+            self.count_outcome(route, outcome)
+
+    def count_outcome(self, route: str, outcome: Outcome) -> None:
+        """Count what a model gave."""
+        self.metrics.outcome(outcome, route, outcome.rows, self._model_tag)
 
     def render_metrics(self) -> bytes:
         """Metrics of all workers, with drift as it is now."""
