@@ -153,6 +153,8 @@ class DetectorModel:
         BadData
             Names what is wrong with the rows; under ``seldon-core-microservice`` its own error with status 400.
         """
+        if self._model is None:
+            self.load()
         try:
             judged = self._judge(X, [] if names is None else list(names))
         except BadData as error:
