@@ -72,10 +72,9 @@ class Batch:
         others = self._waiting
         if not others:
             asyncio.get_running_loop().call_soon(self.answer)
-        elif others[0].few.component is not waiting.few.component:  # the model was replaced
+        elif not _go_together(others[0], waiting):
             self.answer()
-            others = self._waiting
-        others.append(waiting)
+        self._waiting.append(waiting)
 
     def answer(self) -> None:
         """Answer all that wait."""
@@ -114,3 +113,8 @@ class Batch:
         if self._service.settings.access_log:
             for waiting, reply in zip(batch, replies, strict=True):
                 _log.info("POST %s %d %.2f ms %s", waiting.path, 200, (now - waiting.began) * 1e3, reply.puid)
+
+
+def _go_together(one: Waiting, other: Waiting) -> bool:
+    """Whether two requests are counted alike and, as the model may be replaced between them, meant for one model."""
+    return one.few.component is other.few.component and one.route.name == other.route.name

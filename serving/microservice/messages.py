@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from serving.microservice.outcome import Outcome
 
@@ -68,6 +68,11 @@ class Reply:
     puid: str = ""
     outcome: Outcome | None = None
 
+
+FEW_ROWS: Final = 16
+"""Up to here rows are judged together with those of other requests: of more, what all requests share is little."""
+FEW_BYTES: Final = 4096
+"""A larger request is not looked at for whether it has so few rows."""
 
 Handler = Callable[[Request], Reply]
 

@@ -1,6 +1,7 @@
 """The Open Inference Protocol over REST: what is at each path."""
 
 from collections.abc import Sequence
+from functools import partial
 from importlib import metadata
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from serving.errors import ModelFault, NotHere, ServingError
 from serving.microservice.component import Component
-from serving.microservice.messages import Handler, Reply, Request, Route
+from serving.microservice.messages import FEW_BYTES, FEW_ROWS, Few, Handler, Reply, Request, Route
 from serving.microservice.outcome import Outcome
 from serving.microservice.puids import new_puid
 from serving.microservice.seldon_routes import wants_explanation
@@ -63,7 +64,8 @@ class OipRoutes:
         if len(rest) >= 2 and rest[0] == "versions":
             version, rest = rest[1], rest[2:]
         if rest == ["infer"]:
-            return Route({"POST": lambda request: self.infer(request, name, version)}, "infer", True, "v2")
+            handler = partial(self.infer, name=name, version=version)
+            return Route({"POST": handler}, "infer", True, "v2", partial(self.few, name=name, version=version))
         if rest == ["ready"]:
             return Route({"GET": lambda _: self.model_ready(name, version)}, "v2", style="v2")
         if not rest:
@@ -94,15 +96,38 @@ class OipRoutes:
         """Tensors to tensors."""
         service = self.service
         check_model(service, name, version)
-        inference = oip.parse(request.body, request.json_length)
-        explain = inference.parameters.get("explain") in (True, 1, "1", "true")
-        explain = explain or wants_explanation(request.query)
-        outputs, outcome = predict(service, inference.rows, inference.names, inference.parameters, explain=explain)
+        inference = _parsed(request)
+        outputs, outcome = predict(
+            service, inference.rows, inference.names, inference.parameters, explain=_explained(request, inference)
+        )
+        return self._reply(inference, outputs, outcome.tags, outcome)
+
+    def few(self, request: Request, name: str, version: str) -> Few | None:
+        """Take a request apart if it is a few rows; what has been parsed is kept in it."""
+        component = self.service.component
+        if not component.batches or len(request.body) > FEW_BYTES:
+            return None
+        check_model(self.service, name, version)
+        inference = request.document = _parsed(request)
+        rows = inference.rows
+        if not rows.ndim or not 0 < len(rows) <= FEW_ROWS or _explained(request, inference):
+            return None
+        self.service.check_rows(rows)
+        user = component.user
+        return Few(component, user.rows(rows, inference.names), partial(self._of_few, user, inference))
+
+    def _of_few(self, user: Any, inference: oip.Inference, scores: list[float], labels: list[int]) -> Reply:
+        return self._reply(inference, _outputs(np.array(scores), labels), user.tags_of(labels))
+
+    def _reply(
+        self, inference: oip.Inference, outputs: Outputs, tags: dict[str, Any], outcome: Outcome | None = None
+    ) -> Reply:
         chosen = oip.choose(outputs, inference.wanted, inference.binary)
         identifier = inference.id or new_puid()
+        service = self.service
         head: dict[str, Any] = {"model_name": service.name, "model_version": service.version, "id": identifier}
-        if outcome.tags:
-            head["parameters"] = parameters_of(outcome.tags)
+        if tags:
+            head["parameters"] = parameters_of(tags)
         body, json_length = oip.encode(head, chosen)
         if json_length is None:
             return Reply(body, puid=identifier, outcome=outcome)
@@ -144,14 +169,29 @@ def predict(
     judged = outcome.judged
     if judged is None:
         return _foreign_outputs(component, outcome), outcome
-    outputs: Outputs = [
-        ("anomaly_score", judged.scores),
-        ("complementary_score", 1.0 - judged.scores),
-        ("label", np.array(judged.labels, np.int64)),
-    ]
+    outputs = _outputs(judged.scores, judged.labels)
     if explain:
         outputs.append(("feature_contributions", component.user.explain(judged)))
     return outputs, outcome
+
+
+def _outputs(scores: npt.NDArray[np.float64], labels: list[int]) -> Outputs:
+    return [
+        ("anomaly_score", scores),
+        ("complementary_score", 1.0 - scores),
+        ("label", np.array(labels, np.int64)),
+    ]
+
+
+def _parsed(request: Request) -> oip.Inference:
+    if isinstance(request.document, oip.Inference):
+        return request.document
+    return oip.parse(request.body, request.json_length)
+
+
+def _explained(request: Request, inference: oip.Inference) -> bool:
+    """Whether the request asks for what each feature did: as a parameter, or in its address."""
+    return inference.parameters.get("explain") in (True, 1, "1", "true") or wants_explanation(request.query)
 
 
 def _foreign_outputs(component: Component, outcome: Outcome) -> Outputs:

@@ -3,20 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from serving.microservice.component import Component
-from serving.microservice.messages import Few, Reply
+from serving.microservice.messages import FEW_ROWS, Few, Reply
 from serving.microservice.outcome import Outcome, need_int
 from serving.microservice.puids import new_puid
 from serving.microservice.service import Service
 from serving.protocols import seldon
 from serving.protocols.seldon import Feedback, Message
-
-FEW_ROWS: Final = 16
-"""Of more, what is the same for all requests is little."""
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 from serving.errors import BadData, ModelFault, ServingError
 from serving.microservice.component import Component
 from serving.microservice.exposition import CONTENT_TYPE
-from serving.microservice.messages import TEXT, Few, Handler, Reply, Request, Route
+from serving.microservice.messages import FEW_BYTES, TEXT, Few, Handler, Reply, Request, Route
 from serving.microservice.methods import NotImplementedHere, guarded
 from serving.microservice.outcome import Outcome, check_metrics
 from serving.microservice.seldon_calls import Answer, SeldonCalls
@@ -69,7 +69,7 @@ class SeldonRoutes:
     def few(self, request: Request) -> Few | None:
         """Take a request to ``predict`` apart if it is a few rows in JSON; what has been parsed is kept in it."""
         component = self.service.component
-        if not component.batches or request.query or len(request.body) >= plain_rows.LEAST_BYTES:
+        if not component.batches or request.query or len(request.body) > FEW_BYTES:
             return None
         request.document = _document(request)
         return self._calls.few(component, seldon.parse(request.document))

@@ -24,6 +24,12 @@ from training.synthetic import series
 from training.train import train
 
 NEAR, FAR = [2.1, 2.05, 1.95, 2.01], [0, 0, 0, 0]
+
+
+def infer(number: str, shape: list[int], data: list[float], kind: str = "FP64") -> dict[str, Any]:
+    return {"id": number, "inputs": [{"name": "x", "shape": shape, "datatype": kind, "data": data}]}
+
+
 BODIES: list[Any] = [
     {"data": {"ndarray": [NEAR]}},
     {"data": {"ndarray": [FAR, NEAR, [2.0, 2.0, 2.5, 2.0]]}},
@@ -41,9 +47,20 @@ BODIES: list[Any] = [
     {"data": {"ndarray": [NEAR]}, "meta": {"puid": 7}},
     {"data": {"ndarray": [NEAR]}, "meta": {"tags": {"mine": 1}, "requestPath": {"a": "b"}, "metrics": [{"key": "k"}]}},
     {"strData": "text"},
+    infer("a", [2, 4], [*NEAR, *FAR]),
+    infer("b", [1, 4], NEAR, "FP32"),
+    {"id": "c", "inputs": [{"name": f"f{k}", "shape": [1], "datatype": "FP64", "data": [2.0]} for k in (4, 3, 2, 1)]},
+    infer("d", [1, 4], NEAR) | {"parameters": {"explain": True}},
+    infer("e", [1, 2], [1.0, 2.0]),
+    infer("f", [1, 4], NEAR) | {"outputs": [{"name": "label"}]},
+    {"id": "g", "inputs": []},
     None,
     b"{",
 ]
+
+
+def path_of(body: Any) -> str:
+    return "/v2/models/model_inne/infer" if isinstance(body, dict) and "id" in body else "/predict"
 
 
 class Turn:
@@ -54,12 +71,12 @@ class Turn:
         self.replies: dict[int, Reply] = {}
         self._count = 0
 
-    def ask(self, body: Any, query: bytes = b"", path: str = "/predict") -> bool:
+    def ask(self, body: Any, query: bytes = b"") -> bool:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         number, self._count = self._count, self._count + 1
         headers = [(b"content-type", b"application/json")]
         return self.client.app.answer_at_once(
-            "POST", path, query, headers, raw, lambda reply: self.replies.update({number: reply})
+            "POST", path_of(body), query, headers, raw, lambda reply: self.replies.update({number: reply})
         )
 
 
@@ -93,7 +110,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def with_puid(body: Any, number: int) -> Any:
-    if not isinstance(body, dict) or "puid" in body.get("meta", {}):
+    if not isinstance(body, dict) or "id" in body or "puid" in body.get("meta", {}):
         return body
     return body | {"meta": body.get("meta", {}) | {"puid": f"p{number}"}}
 
@@ -111,7 +128,7 @@ def test_each_is_answered_and_counted_as_if_it_were_alone(inne: Model, bodies: l
     together, alone = (Client(models.INNE.of(inne), metrics_in_response=True) for _ in range(2))
     bodies = [with_puid(body, number) for number, body in enumerate(bodies)]
     found = in_one_turn(together, *bodies)
-    wanted = [alone("/predict", b"null" if body is None else body) for body in bodies]
+    wanted = [alone(path_of(body), b"null" if body is None else body) for body in bodies]
     assert [(reply.status, reply.body) for reply in found] == [(answer.status, answer.body) for answer in wanted]
     for found_line, wanted_line in zip(counted(together), counted(alone), strict=True):
         assert found_line[0] == wanted_line[0]
@@ -122,6 +139,16 @@ def test_one_call_judges_all(client: Client, calls: list[int]) -> None:
     replies = in_one_turn(client, *({"data": {"ndarray": [NEAR, FAR]}} for _ in range(8)))
     assert calls == [16]
     assert len({reply.puid for reply in replies}) == 8
+    assert {reply.status for reply in replies} == {200}
+
+
+def test_both_protocols_are_judged_together_with_their_like(client: Client, calls: list[int]) -> None:
+    seldon, open_inference = (
+        BODIES[0],
+        next(body for body in BODIES if isinstance(body, dict) and body.get("id") == "b"),
+    )
+    replies = in_one_turn(client, seldon, seldon, open_inference, open_inference, open_inference)
+    assert calls == [2, 3]
     assert {reply.status for reply in replies} == {200}
 
 
