@@ -127,6 +127,8 @@ class Connection(HttpToolsProtocol):
         path, query = target
         answered = self._microservice.answer_at_once(method, path, query, self.headers, self._body, self._write)
         self._asked = self._asked and answered
+        if len(self.connections) == 1:  # nobody else can ask in this turn
+            self._settle()
         return answered
 
     def _settle(self) -> None:

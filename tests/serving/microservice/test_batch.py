@@ -254,11 +254,13 @@ async def _served(client: Client) -> tuple[asyncio.Server, list[Connection]]:
 def test_who_has_nothing_more_to_say_still_hears_the_answer(client: Client) -> None:
     async def talk() -> bytes:
         server, _ = await _served(client)
+        _, other = await asyncio.open_connection(*server.sockets[0].getsockname())
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         writer.write(post())
         writer.write_eof()
         received = await asyncio.wait_for(reader.read(), 30)
         writer.close()
+        other.close()
         server.close()
         return received
 
@@ -270,16 +272,37 @@ def test_what_is_due_is_sent_before_a_connection_is_closed(client: Client, end: 
     async def talk() -> bytes:
         server, made = await _served(client)
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        await asyncio.sleep(0.01)
+        while not made:
+            await asyncio.sleep(0.001)
+        _, other = await asyncio.open_connection(*server.sockets[0].getsockname())
+        while len(made) < 2:
+            await asyncio.sleep(0.001)
         made[0].data_received(post())
+        assert made[0]._asked  # the other connection may have something to ask, too
         getattr(made[0], end)()
         made[0].transport.close()
         received = await asyncio.wait_for(reader.read(), 30)
         writer.close()
+        other.close()
         server.close()
         return received
 
     assert asyncio.run(talk()).startswith(b"HTTP/1.1 200")
+
+
+def test_an_only_connection_is_answered_within_its_callback(client: Client) -> None:
+    async def talk() -> bool:
+        server, made = await _served(client)
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        while not made:
+            await asyncio.sleep(0.001)
+        made[0].data_received(post())
+        asked = made[0]._asked
+        writer.close()
+        server.close()
+        return asked
+
+    assert not asyncio.run(talk())
 
 
 def test_a_client_that_has_gone_holds_up_nobody(client: Client) -> None:
