@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from serving.microservice.board import Board
 from serving.microservice.exposition import SharedMetrics
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 SECONDS: Final = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SCORES: Final = tuple(round(0.05 * k, 2) for k in range(1, 21))
-_SCORES: Final = np.array(SCORES)
+_FROM: Final = np.array([-math.inf, *SCORES])
+_FEW_SCORES: Final = 16  # up to here Python counts sooner than numpy
 TIMER_SECONDS: Final = tuple(float(edge) for edge in np.logspace(-3, math.log10(30), 50))
 """As Seldon Core's wrapper has them for TIMER metrics."""
 
@@ -108,17 +110,13 @@ class Metrics(SharedMetrics):
             slot = self._slots["scores"] = self._slot("histogram", "inlier_anomaly_score", {}, SCORES)
         if slot >= 0:
             values = self._values
-            if len(scores) == 1:
-                score = float(scores[0])
-                values[slot + bisect_left(SCORES, score)] += 1.0
-                values[slot + len(SCORES) + 1] += score
+            if len(scores) <= _FEW_SCORES:
+                for score in scores.tolist():
+                    values[slot + bisect_left(SCORES, score)] += 1.0
+                    values[slot + len(SCORES) + 1] += score
             else:
-                # Of sorted scores the edges are looked up, not of the edges the scores: half the time for 1000.
-                before = 0
-                for index, until in enumerate([*np.sort(scores).searchsorted(_SCORES, "right").tolist(), len(scores)]):
-                    if until > before:
-                        values[slot + index] += until - before
-                        before = until
+                for index, count in enumerate(np.bincount(_bins(scores)).tolist(), slot):
+                    values[index] += count
                 values[slot + len(SCORES) + 1] += float(scores.sum())
         self._part.remember(judged.rows, scores, model)
 
@@ -162,3 +160,10 @@ class Metrics(SharedMetrics):
     def recent(self, d: int, model: int) -> Any:
         """The rows that all workers scored lately, with their scores: an array of shape (n, d + 1)."""
         return np.concatenate([part.remembered(d, model) for part in self._board.parts])
+
+
+def _bins(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """For each score, how many edges of the histogram lie below it: a third of the time of searching for it."""
+    bins = (scores * (len(SCORES) / SCORES[-1])).astype(np.intp)
+    bins -= _FROM.take(bins) >= scores  # on an edge, or just below one and rounded up
+    return bins
