@@ -2,12 +2,13 @@
 
 The period is the lag of a peak of the autocorrelation, as in most detectors of subsequences (e.g. J. Paparrizos et al.,
 TSB-UAD, VLDB 2022); here a peak must stand out from its surroundings, or noise on a slow curve would pass for one.
+
+scipy imports `scipy.signal`, and half of itself with it, at its first use: a served model never gets that far.
 """
 
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import irfft, next_fast_len, rfft
-from scipy.signal import detrend, find_peaks
+import scipy
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -46,10 +47,10 @@ def autocorrelation(values: FloatArray, max_lag: int) -> FloatArray:
     rows = np.arange(len(values), dtype=np.float64)
     filled = np.interp(rows, rows[known], values[known]) if known.any() else np.zeros(len(values))
     largest = np.abs(filled).max(initial=0.0)
-    centred = detrend(filled / largest) if largest > 0.0 else filled
-    size = next_fast_len(len(centred) + max_lag, real=True)
-    power = np.abs(rfft(centred, size)) ** 2
-    products = irfft(power, size)[: max_lag + 1] / np.arange(len(centred), len(centred) - max_lag - 1, -1)
+    centred = scipy.signal.detrend(filled / largest) if largest > 0.0 else filled
+    size = scipy.fft.next_fast_len(len(centred) + max_lag, real=True)
+    power = np.abs(scipy.fft.rfft(centred, size)) ** 2
+    products = scipy.fft.irfft(power, size)[: max_lag + 1] / np.arange(len(centred), len(centred) - max_lag - 1, -1)
     if products[0] <= 1e-24:  # rounding of what was a straight line
         return np.zeros(max_lag + 1)
     correlations: FloatArray = products / products[0]
@@ -80,7 +81,7 @@ def period(values: FloatArray) -> int | None:
         return None
     correlations = autocorrelation(looked_at, max_lag + max_lag // 2 + 1)  # half a period on, the valley after a peak
     noise = _NOISE / np.sqrt(len(looked_at))
-    peaks, found = find_peaks(correlations, height=noise, prominence=max(_PROMINENCE, noise))
+    peaks, found = scipy.signal.find_peaks(correlations, height=noise, prominence=max(_PROMINENCE, noise))
     inside = (peaks >= 2) & (peaks <= max_lag)
     peaks, heights = peaks[inside], found["peak_heights"][inside]
     if len(peaks) == 0:

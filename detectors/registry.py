@@ -1,24 +1,55 @@
-"""Every detector by name: the one list that command line, API, images and tests read."""
+"""Every detector by name: the one list that command line, API, images and tests read.
+
+A detector's module is imported when somebody asks for that detector: a server of one needs it and not the others.
+"""
 
 import difflib
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
 
-from detectors.base import Detector
-from detectors.dbscan import DBSCAN
 from detectors.errors import UnknownDetector
-from detectors.inne import INNE
-from detectors.iqr import IQR
-from detectors.persist import Persist
-from detectors.poly import POLY
-from detectors.quantile import Quantile
-from detectors.sub_pca import SubPCA
 
-_DETECTORS: tuple[type[Detector], ...] = (INNE, DBSCAN, IQR, Quantile, Persist, POLY, SubPCA)
+if TYPE_CHECKING:
+    from detectors.base import Detector
 
-DETECTORS: dict[str, type[Detector]] = {detector.__name__.lower(): detector for detector in _DETECTORS}
-"""Classes by their name in lower case."""
+_MODULES = {
+    "INNE": "detectors.inne",
+    "DBSCAN": "detectors.dbscan",
+    "IQR": "detectors.iqr",
+    "Quantile": "detectors.quantile",
+    "Persist": "detectors.persist",
+    "POLY": "detectors.poly",
+    "SubPCA": "detectors.sub_pca",
+}
+
+PLACES: Final = {name.lower(): (module, name) for name, module in _MODULES.items()}
+"""Module and class of each detector, by the class's name in lower case."""
 
 
-def find(name: str) -> type[Detector]:
+class _Detectors(Mapping[str, "type[Detector]"]):
+    """The classes at `PLACES`."""
+
+    def __getitem__(self, name: str) -> "type[Detector]":
+        module, class_name = PLACES[name]
+        found: type[Detector] = getattr(importlib.import_module(module), class_name)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in PLACES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(PLACES)
+
+    def __len__(self) -> int:
+        return len(PLACES)
+
+
+DETECTORS: Final = _Detectors()
+"""Classes by their name in lower case, in the order in which people are told of them."""
+
+
+def find(name: str) -> "type[Detector]":
     """The detector of that name.
 
     Parameters

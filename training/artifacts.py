@@ -13,11 +13,11 @@ import io
 import os
 import pickle
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
-from detectors.registry import DETECTORS
-from detectors.scaling import Scaled
+from detectors.registry import PLACES
 from training import files
 from training.errors import ModelDamaged, ModelFileError, ModelNotFound
 from training.model import Model
@@ -47,8 +47,8 @@ MAX_MODEL_BYTES = 4 * 2**30
 """A larger file is refused unless a caller says otherwise."""
 
 _MAX_SIDECAR_BYTES = 1 << 20
-_ADMITTED: tuple[type, ...] = (Model, Scaled, *DETECTORS.values())
-_CLASSES = {(admitted.__module__, admitted.__qualname__): admitted for admitted in _ADMITTED}
+_CLASSES = frozenset({("training.model", "Model"), ("detectors.scaling", "Scaled"), *PLACES.values()})
+"""The only ones that a model file may hold, by module and name; imported when a file holds them."""
 
 
 def dump_model(model: Model, signing_key: bytes | None = None) -> tuple[bytes, bytes]:
@@ -201,12 +201,18 @@ class _Writer(pickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, type):
-            if _CLASSES.get((obj.__module__, obj.__qualname__)) is obj:
+            if _is_admitted(obj):
                 return NotImplemented
             raise ModelFileError(f"a model file cannot hold the class {obj.__module__}.{obj.__qualname__}")
-        if type(obj) not in _CLASSES.values():
+        if not _is_admitted(type(obj)):
             raise ModelFileError(f"a model file cannot hold a {type(obj).__module__}.{type(obj).__qualname__}")
         return NotImplemented
+
+
+def _is_admitted(made_of: type) -> bool:
+    """Whether a class is one of `_CLASSES`, and not another of that name."""
+    module, name = made_of.__module__, made_of.__qualname__
+    return (module, name) in _CLASSES and getattr(sys.modules.get(module), name, None) is made_of
 
 
 def _replaced_entry(target: Path, beside: Path) -> dict[str, Any] | None:

@@ -3,15 +3,20 @@
 A cell is an ISO 8601 time, with or without a zone (one column has either everywhere or nowhere; zones are turned into
 UTC), or a number counted since 1970-01-01 UTC. What it counts follows from the largest of the column: below 1e10
 seconds (until 2286), below 1e13 milliseconds, below 1e16 microseconds, else nanoseconds.
+
+pandas is imported where it is needed: a microservice seldom does.
 """
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Times = npt.NDArray[np.datetime64]
 
@@ -22,8 +27,9 @@ _UNITS = (("s", 1e10, 10**9), ("ms", 1e13, 10**6), ("us", 1e16, 10**3), ("ns", n
 _LOOKS_LIKE_TIME = re.compile(
     r"\s*\d{4}-\d\d(-\d\d)?([T ]\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?)?\s*(Z|[+-]\d\d:?(\d\d)?)?\s*", re.ASCII
 )
+_USUAL_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]([01]\d|2[0-3]):\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
+"""What Python and pandas read alike."""
 _ZONE = re.compile(r"(?:[zZ]|[T: ]\d[\d:.,]* *[+-]\d\d:?(?:\d\d)?)\s*$", re.ASCII)
-_MIXES_ZONES = int(pd.__version__.partition(".")[0]) < 3  # with a warning; later it is an error
 _FIRST, _LAST = 1678, 2261  # the whole years that 64 bits of nanoseconds hold
 
 
@@ -100,11 +106,14 @@ def from_iso(cells: "pd.Series[str]", zoned: bool) -> Times:
     ValueError
         If one is missing, is no time, is out of the years 1678 to 2261, or names a zone where others don't.
     """
+    import pandas as pd
+
+    mixes_zones = int(pd.__version__.partition(".")[0]) < 3  # with a warning; later it is an error
     if cells.isna().any():
         raise ValueError("a time is missing")
     if zoned and not cells.map(has_zone).all():
         raise ValueError("a time without zone among times with one")
-    if not zoned and _MIXES_ZONES and cells.map(has_zone).any():
+    if not zoned and mixes_zones and cells.map(has_zone).any():
         raise ValueError("a time with a zone among times without")
     times = pd.to_datetime(cells, format="ISO8601", utc=zoned)
     if times.dtype.kind != "M" or times.isna().any():
@@ -135,6 +144,8 @@ def iso_fault(cell: str, zoned: bool) -> str | None:
     try:
         year = datetime.fromisoformat(cell.strip()).year
     except ValueError:
+        import pandas as pd
+
         try:
             year = pd.to_datetime(cell, format="ISO8601").year
         except ValueError:
@@ -220,11 +231,27 @@ def from_values(values: Sequence[object], unit: str | None = None) -> Times:
             fault = iso_fault(value, zoned) if isinstance(value, str) else f"{value!r} is no text, as the first time is"
             if fault:
                 raise ValueError(fault)
-        return from_iso(pd.Series([str(value) for value in values], dtype=str), zoned)
+        return _from_texts([str(value) for value in values], zoned)
     numbers = np.asarray(values)
     if numbers.dtype.kind not in "if" or numbers.ndim != 1 or not np.isfinite(numbers).all():
         raise ValueError("a time is missing, or is neither a number nor a text such as 2024-05-01 12:00:00")
     return from_numbers(numbers, unit)[0]
+
+
+def _from_texts(texts: list[str], zoned: bool) -> Times:
+    """Read ISO times: those of the usual form without pandas, which a microservice would import for nothing else."""
+    try:
+        if all(map(_USUAL_TIME.fullmatch, texts)):
+            times = [datetime.fromisoformat(text) for text in texts]
+            if zoned:
+                times = [time.astimezone(UTC).replace(tzinfo=None) for time in times]
+            if all(_FIRST <= time.year <= _LAST for time in times):
+                return np.array(times, dtype="datetime64[us]").astype("datetime64[ns]")
+    except (ValueError, OverflowError):  # pandas may know it, or say what is wrong
+        pass
+    import pandas as pd
+
+    return from_iso(pd.Series(texts, dtype=str), zoned)
 
 
 def formatted(times: Times, unit: str | None) -> "pd.Series[str] | npt.NDArray[np.int64] | npt.NDArray[np.float64]":
@@ -242,6 +269,8 @@ def formatted(times: Times, unit: str | None) -> "pd.Series[str] | npt.NDArray[n
     Series of str, or ndarray
         ISO times, as short as the finest of them allows, with ``+00:00`` where there were zones; or numbers.
     """
+    import pandas as pd
+
     nanoseconds = times.view(np.int64)
     length = next((length for name, _, length in _UNITS if name == unit), None)
     if length is not None:

@@ -17,7 +17,6 @@ So what is built is plain values, and fresh instances whose ``__setstate__`` che
 import io
 import pickle
 import pickletools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +81,7 @@ class _Program(io.BytesIO):
 class _DryRun:
     """The stack machine of pickle, on kinds of values."""
 
-    def __init__(self, classes: Mapping[tuple[str, str], type]) -> None:
+    def __init__(self, classes: frozenset[tuple[str, str]]) -> None:
         self.classes = classes
         self.stack: list[_Value] = []
         self.memo: list[_Value] = []
@@ -208,27 +207,26 @@ class _DryRun:
 
 
 class _Reader(pickle.Unpickler):
-    """Resolves the listed classes, and without importing anything."""
+    """Resolves the listed classes, and imports nothing but their modules."""
 
-    def __init__(self, data: bytes, classes: Mapping[tuple[str, str], type]) -> None:
+    def __init__(self, data: bytes, classes: frozenset[tuple[str, str]]) -> None:
         super().__init__(io.BytesIO(data))
         self._classes = classes
 
-    def find_class(self, module: str, name: str) -> type:
-        try:
-            return self._classes[module, name]
-        except KeyError:
-            raise ModelDamaged(f"it names {module}.{name}, which has no place in a model file") from None
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self._classes:
+            raise ModelDamaged(f"it names {module}.{name}, which has no place in a model file")
+        return super().find_class(module, name)
 
 
-def check(data: bytes, classes: Mapping[tuple[str, str], type]) -> None:
+def check(data: bytes, classes: frozenset[tuple[str, str]]) -> None:
     """Walk through a pickle and see that it consists of plain values and instances of the listed classes.
 
     Parameters
     ----------
     data : bytes
         The pickle.
-    classes : mapping of (module, name) to type
+    classes : frozenset of (module, name)
         The only classes it may hold.
 
     Raises
@@ -242,14 +240,14 @@ def check(data: bytes, classes: Mapping[tuple[str, str], type]) -> None:
         raise ModelDamaged(f"not a pickle: {error}") from error
 
 
-def loads(data: bytes, classes: Mapping[tuple[str, str], type]) -> Any:
+def loads(data: bytes, classes: frozenset[tuple[str, str]]) -> Any:
     """Read a pickle that consists of plain values and instances of the listed classes.
 
     Parameters
     ----------
     data : bytes
         The pickle.
-    classes : mapping of (module, name) to type
+    classes : frozenset of (module, name)
         The only classes it may hold; each checks its state in ``__setstate__``.
 
     Returns

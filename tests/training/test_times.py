@@ -1,11 +1,23 @@
 """Times there and back."""
 
+from datetime import datetime, timedelta, timezone
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.times import formatted, from_numbers, from_values, has_zone, is_time_name, iso_fault, looks_like_time
+from training.times import (
+    formatted,
+    from_iso,
+    from_numbers,
+    from_values,
+    has_zone,
+    is_time_name,
+    iso_fault,
+    looks_like_time,
+)
 
 
 @pytest.mark.parametrize("name", ["Time", "time", "TIMESTAMP", "date", "Date_Time", " ds "])
@@ -115,6 +127,28 @@ def test_zones_come_back_as_utc() -> None:
 def test_values_of_a_request() -> None:
     assert from_values([1714521600, 1714521601.5]).tolist() == [1714521600 * 10**9, 1714521601_500_000_000]
     assert from_values([1714521600000], "ms").tolist() == [1714521600 * 10**9]
+
+
+@given(
+    st.lists(
+        st.datetimes(datetime(1678, 1, 2), datetime(2261, 12, 30)),  # noqa: DTZ001
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from(["T", " "]),
+    st.sampled_from(["minutes", "seconds", "milliseconds", "microseconds"]),
+    st.none() | st.integers(-23 * 60, 23 * 60),
+    st.sampled_from(["", "000", " "]),
+)
+def test_times_of_a_request_are_read_as_those_of_a_file(
+    times: list[datetime], separator: str, finest: str, zone: int | None, end: str
+) -> None:
+    zoned = [time if zone is None else time.replace(tzinfo=timezone(timedelta(minutes=zone))) for time in times]
+    ending = end if zone is None and (finest == "microseconds" or end == " ") else ""
+    texts = [time.isoformat(separator, finest) + ending for time in zoned]
+    expected = from_iso(pd.Series(texts, dtype=str), zone is not None)
+    assert from_values(texts).tolist() == expected.tolist()
+    assert from_values(texts).dtype == expected.dtype == np.dtype("datetime64[ns]")
 
 
 @pytest.mark.parametrize(
