@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from detectors.errors import InlierError
+from serving.microservice.starting import uncollected
 
 if TYPE_CHECKING:
     from serving.settings import MicroserviceSettings
@@ -55,10 +56,11 @@ def _serve(model: str | None, options: dict[str, Any]) -> int:
     from serving.errors import ComponentError
 
     try:
-        import pydantic
+        with uncollected():
+            import pydantic
 
-        from serving.microservice import loading, logs, server
-        from serving.settings import MicroserviceSettings, explain
+            from serving.microservice import loading, logs, server
+            from serving.settings import MicroserviceSettings, explain
     except ModuleNotFoundError as error:
         raise ComponentError(f"{error.name} is not installed; pip install 'inlier[serve]'") from error
     try:
@@ -84,6 +86,7 @@ def _serve_with_workers(model: str, settings: "MicroserviceSettings", ports: lis
     from serving.microservice.workers import Workers
 
     board = Board(settings.workers)
+    loading.prepare(model)  # once, and its memory is shared
     reserved = [server.reserve(settings.host, port) for port in ports]
 
     def run(worker: int) -> int:

@@ -12,6 +12,7 @@ from detectors.errors import InlierError
 from serving.errors import ComponentError
 from serving.microservice import stand_in
 from serving.microservice.methods import NotImplementedHere, guarded
+from serving.microservice.starting import import_scikit_learn, uncollected
 
 _log = logging.getLogger("inlier.microservice")
 _CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -42,11 +43,28 @@ def load(target: str, parameters: str) -> Any:
     InlierError
         One line that says what hinders it.
     """
+    prepare(target)
     if names_class(target):
         return _load_class(target, parse_parameters(parameters))
     from serving.models import serve_file
 
-    return serve_file(target)
+    with uncollected():  # numba reads all its types when it loads the first kernel
+        return serve_file(target)
+
+
+def prepare(target: str) -> None:
+    """Import what a model file needs; what a class needs, its module knows.
+
+    Parameters
+    ----------
+    target : str
+        As for `load`.
+    """
+    if names_class(target) and not target.startswith("serving.models."):
+        return
+    with uncollected():
+        import_scikit_learn()
+        importlib.import_module("serving.models")
 
 
 def names_class(target: str) -> bool:
