@@ -132,8 +132,9 @@ class Cluster:
         body: Object | None = None,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
+        within: float | None = None,
     ) -> bytes:
-        """Return the body of an answer.
+        """Return the body of an answer, which has to come within so many seconds.
 
         Raises
         ------
@@ -150,7 +151,7 @@ class Cluster:
                 query_params=list((query or {}).items()),
                 header_params={"Accept": "*/*" if path.endswith("/log") else "application/json"},
                 content_type=content_type,
-                _request_timeout=TIMEOUT,
+                _request_timeout=TIMEOUT if within is None else within,
                 serialize=False,
             )
         except ApiException as error:
@@ -165,10 +166,10 @@ class Cluster:
         path = f"{root}/{api_version}/namespaces/{self.namespace}/{PLURALS[kind]}"
         return f"{path}/{name}" if name else path
 
-    def get(self, api_version: str, kind: str, name: str) -> Object | None:
+    def get(self, api_version: str, kind: str, name: str, within: float | None = None) -> Object | None:
         """Return an object; None when there is none, or its kind is not known to the cluster."""
         try:
-            return dict(json.loads(self.call("GET", self.path(api_version, kind, name))))
+            return dict(json.loads(self.call("GET", self.path(api_version, kind, name), within=within)))
         except ClusterError as error:
             if error.status == 404:
                 return None
@@ -196,10 +197,10 @@ class Cluster:
         path = self.path(wanted["apiVersion"], wanted["kind"])
         return dict(json.loads(self.call("POST", path, wanted, {"fieldManager": FIELD_MANAGER})))
 
-    def replace(self, wanted: Object) -> Object:
+    def replace(self, wanted: Object, within: float | None = None) -> Object:
         """Put an object in the place of the one that was read; status 409 says that it has changed since."""
         path = self.path(wanted["apiVersion"], wanted["kind"], wanted["metadata"]["name"])
-        return dict(json.loads(self.call("PUT", path, wanted, {"fieldManager": FIELD_MANAGER})))
+        return dict(json.loads(self.call("PUT", path, wanted, {"fieldManager": FIELD_MANAGER}, within=within)))
 
     def delete(self, api_version: str, kind: str, name: str) -> None:
         """Delete an object, and in the background what belongs to it; one that is not there is no error."""

@@ -1,7 +1,8 @@
 """A Lease of the cluster, which one start-microservice holds while the others wait.
 
 It is taken and renewed by compare-and-swap on its resource version. Whoever dies without a word loses it: another takes
-it over when it has not seen it renewed for its duration, by a clock of its own.
+it over when it has not seen it renewed for its duration, by a clock of its own. A renewal that gets no answer is given
+up while there is time for another, over another connection.
 """
 
 import math
@@ -22,6 +23,7 @@ API = "coordination.k8s.io/v1"
 NAME = "inlier-start-microservice"
 SECONDS = 15
 RENEW_SECONDS = 4.0
+RETRY_SECONDS = 0.5
 POLL_SECONDS = 0.5
 CONFLICT = 409
 
@@ -48,6 +50,7 @@ class Lease:
 
     def _try(self) -> bool:
         found = self._cluster.get(API, "Lease", NAME)
+        moment = time.monotonic()  # others see it renewed from now on, and not when the answer arrives
         try:
             if found is None:
                 self._held = self._cluster.create(self._wanted({"name": NAME, "namespace": self._cluster.namespace}))
@@ -59,7 +62,7 @@ class Lease:
             if error.status == CONFLICT:  # another was faster
                 return False
             raise
-        self._renewed_at = time.monotonic()
+        self._renewed_at = moment
         return True
 
     def _is_free(self, found: Object) -> bool:
@@ -80,20 +83,28 @@ class Lease:
 
     def renew(self) -> None:
         """Keep it until it is released; a renewal that fails is tried again while it is still ours."""
-        while not self._ended.wait(RENEW_SECONDS):
+        pause = RENEW_SECONDS
+        while not self._ended.wait(pause):
+            moment = time.monotonic()
             try:
-                self._held = self._cluster.replace(self._wanted(self._held["metadata"]))
+                self._held = self._cluster.replace(self._wanted(self._held["metadata"]), self._patience())
             except ClusterError as error:
                 if error.status == CONFLICT and not self._is_still_ours():
                     self._renewed_at = -math.inf
                     return
+                pause = RETRY_SECONDS
             else:
-                self._renewed_at = time.monotonic()
+                self._renewed_at, pause = moment, RENEW_SECONDS
+
+    def _patience(self) -> float:
+        """Return how long a renewal may take: as long as the lease lasts at most; one that ran out may be had back."""
+        left = self._renewed_at + SECONDS - time.monotonic()
+        return min(RENEW_SECONDS, left) if left > 0 else RENEW_SECONDS
 
     def _is_still_ours(self) -> bool:
-        """Tell whether the conflict was with a renewal of our own, of which only the answer was lost."""
+        """Tell whether we hold it, as changed by a renewal of ours of which only the answer was lost."""
         try:
-            found = self._cluster.get(API, "Lease", NAME) or {}
+            found = self._cluster.get(API, "Lease", NAME, self._patience()) or {}
         except ClusterError:
             return True  # as far as anybody knows; the next renewal finds out, or it ends by itself
         if (found.get("spec") or {}).get("holderIdentity") != self._me:
@@ -113,7 +124,8 @@ class Lease:
     def release(self) -> None:
         """Let the next one have it at once."""
         with suppress(ClusterError):  # it ends by itself
-            self._cluster.replace(self._wanted(self._held["metadata"], holder=False))
+            if self._is_still_ours():  # a renewal that was given up may have come true since
+                self._cluster.replace(self._wanted(self._held["metadata"], holder=False), RENEW_SECONDS)
 
 
 @contextmanager
