@@ -4,8 +4,12 @@ SQLite lets one transaction write at a time. A transaction that reads first and 
 another wrote in between, without waiting; so a session that will write says so and takes the lock as it begins.
 """
 
+import os
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 BUSY_TIMEOUT_MS = 10_000
+CONNECT_SECONDS = 5
 WRITES = {"inlier_writes": True}
 SINGLE = {"inlier_single": True}
 
@@ -36,7 +41,8 @@ class Database:
 
     def __init__(self, url: str, pool_size: int = 16) -> None:
         self.url = make_url(url)
-        if self.url.get_backend_name() == "sqlite":
+        self._on_this_machine = self.url.get_backend_name() == "sqlite"
+        if self._on_this_machine:
             self.engine = create_engine(self.url, pool_size=pool_size, max_overflow=pool_size, hide_parameters=True)
             _tune_sqlite(self.engine)
         else:
@@ -57,6 +63,31 @@ class Database:
             yield session
 
     @contextmanager
+    def writing_within(self, seconds: float) -> Iterator[Session]:
+        """Give a session that writes, whose connection is cut when the server has not done it all in time.
+
+        A driver waits for an answer for as long as the connection stands, and the one that stands may be what hangs.
+        SQLite waits for no server, and for a lock as ever.
+        """
+        if self._on_this_machine:
+            with self.writing() as session:
+                yield session
+            return
+        with (
+            self._impatient.connect() as connection,
+            _cut_after(seconds, connection),
+            connection.begin(),
+            Session(connection, expire_on_commit=False) as session,
+        ):
+            yield session
+            session.commit()  # into the transaction around it
+
+    @cached_property
+    def _impatient(self) -> Engine:
+        """The engine without a look at each connection before its use, which waits without a limit, too."""
+        return create_engine(self.url, hide_parameters=True, connect_args={"connect_timeout": CONNECT_SECONDS})
+
+    @contextmanager
     def browsing(self) -> Iterator[Session]:
         """Give a session that only reads, with objects."""
         with Session(self.engine, expire_on_commit=False) as session:
@@ -65,6 +96,27 @@ class Database:
     def close(self) -> None:
         """Close the connections."""
         self.engine.dispose()
+        if not self._on_this_machine:
+            self._impatient.dispose()
+
+
+@contextmanager
+def _cut_after(seconds: float, connection: Connection) -> Iterator[None]:
+    """Shut a connection's socket when what is done with it takes longer: whoever waits for it gets an error."""
+    raw: Any = connection.connection.driver_connection
+    with socket.socket(fileno=os.dup(raw.fileno())) as line:
+
+        def cut() -> None:
+            with suppress(OSError):  # it is gone already
+                line.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(seconds, cut)
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
 
 
 def _tune_sqlite(engine: Engine) -> None:

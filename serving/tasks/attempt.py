@@ -5,6 +5,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ WATCH_SECONDS = 1.0
 """How often a lease is renewed, and its row asked whether the task is still wanted; sooner for short leases."""
 
 BEATS_A_LEASE = 4
+"""How often at least; the database may take as long as lies between two, so that there is time for another try."""
 
 
 @dataclass(frozen=True)
@@ -120,21 +122,27 @@ class Attempt:
 
     def _beat(self, *, now: bool = False) -> Ending | None:
         """Renew the lease when that is due."""
-        moment = time.monotonic()
+        moment = time.monotonic()  # the lease lasts from here, and not from when the answer arrives
         if not now and moment < self._beat_at:
             return None
         self._beat_at = moment + self._watch_seconds
         try:
-            with self._database.writing() as session:
+            with self._writing() as session:
                 wanted = store.renew(session, self._held, self._settings.lease_seconds, self._progress, self._doing)
         except SQLAlchemyError as error:
             # the lease outlives a database that is away for a moment
             log.warning("task %s: the lease was not renewed: %s", self._held.id, error)
-            return LOST if moment > self._lease_until else None
+            return LOST if time.monotonic() > self._lease_until else None
         self._lease_until = moment + self._settings.lease_seconds
         if wanted is None:
             return LOST
         return None if wanted else CANCELLED
+
+    def _writing(self) -> AbstractContextManager[Session]:
+        """Give a session that does not outlast the lease, while there is one."""
+        share = self._settings.lease_seconds / BEATS_A_LEASE
+        left = self._lease_until - time.monotonic()
+        return self._database.writing_within(min(share, left) if left > 0 else share)
 
     def _listen(self) -> Ending | None:
         """Wait a moment for what the child says."""
@@ -160,7 +168,7 @@ class Attempt:
         """Let the row say how it ended, however long the database is away, within the lease."""
         while True:
             try:
-                with self._database.writing() as session:
+                with self._writing() as session:
                     return ending.settle(session, self._held)
             except SQLAlchemyError:
                 if time.monotonic() > self._lease_until:
