@@ -29,7 +29,11 @@ def say(line: str) -> None:
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say where and how."""
     options = [
-        click.option("--replicas", type=click.IntRange(1, 64), default=1, show_default=True, help="Copies of each."),
+        click.option(
+            "--replicas",
+            type=click.IntRange(1, 64),
+            help="Copies of each.  [default: 1, or what an autoscaler made of it]",
+        ),
         click.option(
             "--runtime",
             type=click.Choice(["auto", *places.RUNTIMES]),
@@ -89,7 +93,7 @@ def command(
     client: str | None,
     images: Asked,
     models: Asked,
-    replicas: int,
+    replicas: int | None,
     dry_run: bool,
     show_status: bool,
     removed: str | None,
@@ -145,7 +149,7 @@ def _print(order: Order, form: Format, settings: DeploySettings, server: str | N
     for each in order.services:
         formats.check(form, each)
         located = model_files.locate(each, proxy)
-        click.echo(json.dumps(formats.render(form, located, settings, order.replicas), indent=2))
+        click.echo(json.dumps(formats.render(form, located, settings, order.copies), indent=2))
 
 
 def main() -> None:

@@ -173,7 +173,7 @@ class DockerRuntime:
 
     def manifests(self, order: Order) -> dict[str, dict[str, object]]:
         """Return what would run the same on a cluster."""
-        return {service.name: render(service, self._settings, order.replicas) for service in order.services}
+        return {service.name: render(service, self._settings, order.copies) for service in order.services}
 
     def start(self, order: Order) -> list[Container]:
         """Start a container of each and return them when all are ready; after a failure none is left."""
@@ -181,7 +181,7 @@ class DockerRuntime:
         try:
             for service in order.services:
                 titles.append(self._title(service))
-                self._run(service, titles[-1], order.replicas)
+                self._run(service, titles[-1], order.copies)
             return [self._wait(title) for title in titles]
         except BaseException:
             self._discard([each for each in self._all() if each.title in titles])

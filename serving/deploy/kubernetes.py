@@ -2,7 +2,8 @@
 
 The cluster replaces a microservice's pods in place, at the same address, so a version here is what its Deployment wants
 now. What a failed roll-out changed is applied again as it was before; otherwise the broken version would be what the
-cluster goes on trying, and what a node that is drained starts anew.
+cluster goes on trying, and what a node that is drained starts anew. How many replicas there are stays an autoscaler's
+business where it was, unless a person says so.
 """
 
 import time
@@ -133,7 +134,7 @@ class KubernetesRuntime:
     def manifests(self, order: Order) -> dict[str, Manifest]:
         """Return what is applied."""
         return {
-            service.name: formats.render(self._form, service, self._settings, order.replicas)
+            service.name: formats.render(self._form, service, self._settings, order.copies)
             for service in order.services
         }
 
@@ -172,7 +173,7 @@ class KubernetesRuntime:
                 self._cluster.apply(item, dry_run=True)  # may it, and would it be taken: before anything is changed
         try:
             for service in order.services:
-                self._apply(service, manifests[service.name])
+                self._apply(service, manifests[service.name], order)
             if order.waits:
                 for service in order.services:
                     self._wait(service.name)
@@ -181,12 +182,12 @@ class KubernetesRuntime:
             raise
         return [version for version in self.versions() if version.name in manifests]
 
-    def _apply(self, service: Service, content: Manifest) -> None:
+    def _apply(self, service: Service, content: Manifest, order: Order) -> None:
         applied = self._applied[service.name] = []
         for item in content["items"]:
             before = self._cluster.get(item["apiVersion"], item["kind"], service.name)
             applied.append(each := Applied(item, before, before or {}))
-            each.now = self._cluster.apply(item)
+            each.now = self._cluster.apply(item if order.replicas else without_scale(item, before))
         changed = any(each.changed for each in applied)
         what = "unchanged" if not changed else "rolling over" if applied[0].before else "starting"
         self._say(f"{service.name}: {what}")
@@ -273,7 +274,8 @@ class KubernetesRuntime:
                     if applied.before is None:
                         self._cluster.delete(wanted["apiVersion"], wanted["kind"], name)
                     else:
-                        self._cluster.apply(as_it_was(applied.before))
+                        now = self._cluster.get(wanted["apiVersion"], wanted["kind"], name)
+                        self._cluster.apply(without_scale(as_it_was(applied.before), now))
                 except ClusterError as error:
                     self._say(f"{name}: the {wanted['kind']} could not be put back: {error}")
 
@@ -291,6 +293,18 @@ class KubernetesRuntime:
 def _is_ours(found: Object) -> bool:
     labels = found["metadata"].get("labels") or {}
     return LABELS.items() <= labels.items()
+
+
+def without_scale(wanted: Object, found: Object | None) -> Object:
+    """Return what to apply without the number of replicas, if that is what another has set: its field stays its own.
+
+    Autoscalers, and `kubectl scale`, set it through the subresource ``scale``, which the object remembers.
+    """
+    fields = found["metadata"].get("managedFields") or [] if found is not None else []
+    owned = [each.get("fieldsV1") or {} for each in fields if each.get("subresource") == "scale"]
+    if not any("f:replicas" in (each.get("f:spec") or {}) for each in owned):
+        return wanted
+    return wanted | {"spec": {name: value for name, value in wanted["spec"].items() if name != "replicas"}}
 
 
 def as_it_was(found: Object) -> Object:

@@ -90,7 +90,7 @@ class ProcessRuntime:
 
     def manifests(self, order: Order) -> dict[str, dict[str, object]]:
         """Return what would run the same on a cluster."""
-        return {service.name: render(service, self._settings, order.replicas) for service in order.services}
+        return {service.name: render(service, self._settings, order.copies) for service in order.services}
 
     def states(self) -> dict[str, str]:
         """Return the state of each version's process, by program name."""
@@ -100,7 +100,7 @@ class ProcessRuntime:
         """Start a new version of each and return them when all are ready; after a failure none is left."""
         started: list[Declared] = []
         try:
-            started.extend(self._prepare(service, order.replicas) for service in order.services)
+            started.extend(self._prepare(service, order.copies) for service in order.services)
             ready = [self._run(version) for version in started]
         except BaseException:
             self._discard(started)

@@ -46,15 +46,20 @@ class Order:
     ----------
     services : sequence of Service
         Checked, their model files located.
-    replicas : int
-        Copies of each.
+    replicas : int or None
+        Copies of each; None is one, or as many as an autoscaler has made of it.
     waits : bool
         Whether to wait until all are ready.
     """
 
     services: Sequence[Service]
-    replicas: int = 1
+    replicas: int | None = None
     waits: bool = True
+
+    @property
+    def copies(self) -> int:
+        """Return how many a new microservice begins with."""
+        return self.replicas or 1
 
 
 class Runtime(Protocol):

@@ -65,6 +65,7 @@ class FakeCluster:
         self.requests: list[tuple[str, str]] = []
         self.before_answer: Callable[[str, str], None] = lambda method, path: None
         self._version = 100
+        self._scalers: dict[str, set[str]] = {}
         self._lock = threading.RLock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"cluster": self}))
         self._server.daemon_threads = True
@@ -113,6 +114,22 @@ class FakeCluster:
         with self._lock:
             return [pod["image"] for pod in self._pods(name) if pod["ready"]]
 
+    def scale(self, name: str, replicas: int, manager: str = "kube-controller-manager") -> None:
+        """Set how many replicas there are, as an autoscaler does."""
+        with self._lock:
+            found = self.objects["apps/v1", "deployments", name]
+            if found["spec"]["replicas"] != replicas:
+                found["metadata"]["generation"] += 1
+                self._scalers[name] = set()
+            found["spec"]["replicas"] = replicas
+            self._scalers[name].add(manager)
+            self._save(("apps/v1", "deployments", name), found)
+
+    def scalers(self, name: str) -> set[str]:
+        """Return whose the number of replicas of a Deployment is."""
+        with self._lock:
+            return set(self._scalers[name])
+
     # What requests do
 
     def read(self, key: Key) -> Object:
@@ -151,12 +168,17 @@ class FakeCluster:
             for field in ("spec", "data", "type"):
                 if field in wanted:
                     new[field] = _defaulted(key[1], wanted[field], (before or {}).get(field) or {})
+            owners = self._scalers.get(key[2], set())
+            if key[1] == "deployments":
+                owners = _scaled(wanted, new, before, owners, query["fieldManager"])
             if before and {**before, "status": 0} == {**new, "status": 0}:
                 return self._shown(key)  # an apply that changes nothing writes nothing
             if key[1] != "services" and (before or {}).get("spec") != new.get("spec"):
                 new["metadata"]["generation"] = new["metadata"].get("generation", 0) + 1
             if query.get("dryRun") == "All":
                 return {"apiVersion": key[0], "kind": KINDS[key[1]], **new}
+            if key[1] == "deployments":
+                self._scalers[key[2]] = owners
             self._save(key, new)
             return self._shown(key)
 
@@ -196,6 +218,17 @@ class FakeCluster:
             content.setdefault("metadata", {})["resourceVersion"] = str(self._version)
             content["metadata"].setdefault("uid", f"uid-{self._version}")
             content["metadata"]["managedFields"] = [{"manager": "inlier", "operation": "Apply"}]
+            if key[1] == "deployments":
+                content["metadata"]["managedFields"] += [
+                    {
+                        "manager": manager,
+                        "operation": "Update",
+                        "subresource": "scale",
+                        "fieldsType": "FieldsV1",
+                        "fieldsV1": {"f:spec": {"f:replicas": {}}},
+                    }
+                    for manager in sorted(self._scalers.get(key[2], set()) - {"inlier"})
+                ]
             self.objects[key] = content
             return content
 
@@ -323,6 +356,16 @@ class FakeCluster:
                 url = f"http://{name}-predictor.{NAMESPACE}.svc.cluster.local"
             ready = {"type": "Ready", "status": "True"}
             status |= {"state": "Available", "conditions": [ready], "address": {"url": url}}
+
+
+def _scaled(wanted: Object, new: Object, before: Object | None, owners: set[str], manager: str) -> set[str]:
+    """Let a field that is not applied any more go, unless another owns it, too; return who owns it then."""
+    if "replicas" in wanted["spec"]:
+        same = before is not None and before["spec"]["replicas"] == wanted["spec"]["replicas"]
+        return (owners if same else set()) | {manager}
+    others = owners - {manager}
+    new["spec"]["replicas"] = before["spec"]["replicas"] if before is not None and others else 1
+    return others
 
 
 def _check_apply(key: Key, wanted: Object, query: dict[str, str]) -> None:

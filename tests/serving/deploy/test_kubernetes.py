@@ -125,6 +125,49 @@ def test_a_roll_over(start, cluster):
     assert "inne  version 2" in start("--status")[1]
 
 
+AUTOSCALER = "kube-controller-manager"
+
+
+def replicas(cluster):
+    return cluster.deployment("inne")["spec"]["replicas"]
+
+
+def test_what_an_autoscaler_has_set_stays_its_own(start, cluster):
+    assert start(*image("inne", "shop/inne:1"))[0] == 0
+    assert cluster.scalers("inne") == {"inlier"}
+    cluster.scale("inne", 3)
+    status, _, err = start(*image("inne", "shop/inne:2"))
+    assert status == 0, err
+    assert cluster.serving("inne") == ["shop/inne:2"] * 3
+    assert (replicas(cluster), cluster.scalers("inne")) == (3, {AUTOSCALER})
+    assert start(*image("inne", "shop/inne:2"), "--replicas", "2")[0] == 0  # unless a person says so
+    assert (replicas(cluster), cluster.scalers("inne")) == (2, {"inlier"})
+
+
+def test_what_an_autoscaler_sets_meanwhile_is_not_put_back(start, cluster):
+    assert start(*image("inne", "shop/inne:1"))[0] == 0
+    cluster.behaviour["shop/broken:1"] = "never ready"
+
+    def scale(method, path):
+        found = cluster.objects["apps/v1", "deployments", "inne"]
+        if "shop/broken:1" in str(found["spec"]):
+            cluster.before_answer = lambda method, path: None
+            cluster.scale("inne", 4)
+
+    cluster.before_answer = scale
+    assert start(*image("inne", "shop/broken:1"), "--timeout", "1")[0] == 2
+    assert "shop/inne:1" in str(cluster.deployment("inne")["spec"])
+    assert (replicas(cluster), cluster.scalers("inne")) == (4, {AUTOSCALER})
+
+
+def test_a_number_of_replicas_that_was_taken_over_is_put_back(start, cluster):
+    assert start(*image("inne", "shop/inne:1"))[0] == 0
+    cluster.scale("inne", 3)
+    cluster.behaviour["shop/broken:1"] = "never ready"
+    assert start(*image("inne", "shop/broken:1"), "--replicas", "2", "--timeout", "1")[0] == 2
+    assert replicas(cluster) == 3
+
+
 FAILURES = {
     "not pulled": "the image shop/broken:1 is not pulled: ErrImagePull: failed to pull and unpack",
     "crashes": "the container microservice ends while it is starting (Error, status 2)",
