@@ -199,14 +199,15 @@ class Component:
 
     def class_names(self, data: Any) -> list[str]:
         """Names of an answer's columns: the class's, else ``t:0``, ``t:1``; none for a flat answer."""
-        if (data.ndim if isinstance(data, np.ndarray) else np.ndim(data)) < 2:
+        shape = data.shape if isinstance(data, np.ndarray) else np.shape(data)
+        if len(shape) < 2:
             return []
         if self._class_names is not None:
             try:
                 return self._class_names()
             except NotImplementedHere:
                 pass
-        return [f"t:{index}" for index in range(np.shape(data)[1])]
+        return [f"t:{index}" for index in range(shape[1])]
 
 
 def is_own(user: Any) -> bool:

@@ -101,7 +101,14 @@ class Metrics(SharedMetrics):
         if outcome.judged is not None:
             self._judged(outcome.judged, model)
         elif rows:
-            self.custom([{"type": "COUNTER", "key": "inlier_rows", "value": rows}], method)
+            self._rows(rows, method)
+
+    def _rows(self, rows: int, method: str) -> None:
+        slot = self._slots.get(("rows", method))
+        if slot is None:
+            slot = self._slots["rows", method] = self._custom_slot("COUNTER", "inlier_rows", method, {})
+        if slot >= 0:
+            self._values[slot] += rows
 
     def _judged(self, judged: "Judged", model: int) -> None:
         scores = judged.scores
