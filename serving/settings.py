@@ -99,7 +99,11 @@ class MicroserviceSettings(BaseSettings):
     max_rows: int = Field(100_000, ge=1, description="More rows in one request are answered with 413.")
     body_seconds: float = Field(10.0, gt=0, description="How long a body may take to arrive; then 408.")
     predict_seconds: float = Field(30.0, gt=0, description="How long a prediction may take; then 503.")
-    max_waiting: int = Field(64, ge=1, description="How many long predictions may wait or run; then 429.")
+    max_waiting: int = Field(
+        64,
+        ge=1,
+        description="How many long predictions may wait or run; then 429. 64 more calls may be open over gRPC.",
+    )
     drain_seconds: float = Field(
         0.5, ge=0, le=4, description="How long new connections are still answered after SIGTERM."
     )

@@ -23,6 +23,8 @@ from serving.protocols.wire import inference_pb2, prediction_pb2
 
 _log = logging.getLogger("inlier.grpc")
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
+_AT_HAND: Final = 64
+"""Calls at once besides the long ones: streams of health and reflection, and what is answered or refused at once."""
 _CODES: Final = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     404: grpc.StatusCode.NOT_FOUND,
@@ -58,7 +60,8 @@ class GrpcServer:
                 ("grpc.max_receive_message_length", limit),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 1),
-            ]
+            ],
+            maximum_concurrent_rpcs=service.settings.max_waiting + _AT_HAND,
         )
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

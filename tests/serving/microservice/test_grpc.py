@@ -1,6 +1,8 @@
+import contextlib
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -218,6 +220,31 @@ def test_a_port_that_shares_is_in_use_nevertheless(inne_file: Path, target: str)
     found = subprocess.run([*command, str(inne_file)], capture_output=True, text=True, timeout=60)
     assert found.returncode == 2
     assert "Address already in use" in found.stderr
+
+
+def test_more_calls_than_may_be_open_are_refused(inne_file: Path) -> None:
+    port = free_port()
+    with (
+        ours(inne_file, "--grpc-port", str(port), INLIER_MAX_WAITING="2"),
+        grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        stub, watch = Stub(channel), health_pb2_grpc.HealthStub(channel).Watch
+        streams = [watch(health_pb2.HealthCheckRequest(), timeout=60) for _ in range(2 + 64)]
+        for stream in streams:
+            assert next(stream).status == health_pb2.HealthCheckResponse.SERVING
+        with pytest.raises(grpc.RpcError) as refused:
+            seldon(stub, tensor(ROWS))
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        streams.pop().cancel()
+        end = time.monotonic() + 30
+        while not is_answered(stub):  # until the server has heard of it
+            assert time.monotonic() < end
+
+
+def is_answered(stub: Stub) -> bool:
+    with contextlib.suppress(grpc.RpcError):
+        return len(seldon(stub, tensor(ROWS)).data.tensor.values) == 4
+    return False
 
 
 def test_sigterm_loses_no_call(inne_file: Path) -> None:
