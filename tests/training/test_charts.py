@@ -21,6 +21,7 @@ from training.charts import Charts, row_charts, series_charts, write_html, write
 from training.charts.panels import BarPanel, ConfusionPanel, CurvePanel, MapPanel, Marks, TracePanel
 from training.charts.reduce import along, gaps, strongest, visible
 from training.charts.rows import project
+from training.charts.style import SIGNS
 
 RNG = np.random.default_rng(0)
 HOSTILE = [
@@ -161,6 +162,51 @@ class TestRows:
         assert roc.at == (matrix.fp / 200, matrix.tp / 100)
         assert (roc.x[0], roc.y[0], roc.x[-1], roc.y[-1]) == (0, 0, 1, 1)
 
+    @pytest.mark.parametrize("labels", [None, np.array([1, 0, 0] * 100)])
+    def test_the_same_rows_have_the_same_name_everywhere(self, labels: np.ndarray | None) -> None:
+        charts = rows(labels=labels)
+        (trace,), (projection, _) = charts.traces, charts.maps
+        assert isinstance(projection, MapPanel)
+        assert [(ring.sort, ring.total, len(ring.x)) for ring in projection.rings] == [
+            (mark.sort, mark.total, len(mark.x)) for mark in trace.marks
+        ]
+        sorts = [mark.sort for mark in trace.marks if mark.total]
+        assert [item["name"] for item in drawn(as_html(charts)) if item.get("name") in SIGNS] == sorts + sorts
+
+    def test_every_ring_has_its_row(self) -> None:
+        n = 20_000
+        labels = (np.arange(n) % 100 == 0).astype(np.int64)
+        scores = np.where(np.arange(n) % 200 == 0, 0.9, 0.1)
+        projection = rows(n, labels=labels, scores=scores).maps[0]
+        assert isinstance(projection, MapPanel)
+        assert {ring.sort: len(ring.x) for ring in projection.rings} == {"false alarm": 0, "missed": 100, "found": 100}
+        places = set(zip(projection.x.tolist(), projection.y.tolist(), strict=True))
+        for ring in projection.rings:
+            assert set(zip(ring.x.tolist(), ring.y.tolist(), strict=True)) <= places
+
+    @pytest.mark.parametrize(
+        ("scores", "threshold", "scale"),
+        [
+            ([0.373, 0.881], 0.624, (0.35, 0.9)),
+            ([0.0, 0.976], 0.5, (0.0, 1.0)),
+            ([0.42, 0.487], 0.5, (0.4, 0.5)),  # the threshold is on it, too
+            ([0.5, 0.5], 0.5, (0.45, 0.55)),
+            ([0.0, 0.0], 0.0, (0.0, 0.05)),
+            ([1.0, 1.0], 1.0, (0.95, 1.0)),
+        ],
+    )
+    def test_colours_span_what_there_is(
+        self, scores: list[float], threshold: float, scale: tuple[float, float]
+    ) -> None:
+        charts = rows(2, scores=np.array(scores), threshold=threshold)
+        panel = charts.maps[0]
+        assert isinstance(panel, MapPanel)
+        assert panel.scale == pytest.approx(scale)
+        (marker,) = [item["marker"] for item in drawn(as_html(charts)) if "colorbar" in item.get("marker", {})]
+        assert (marker["cmin"], marker["cmax"]) == panel.scale
+        assert f"threshold {threshold:.3g}" in marker["colorbar"]["title"]["text"]
+        assert as_png(charts)
+
     @pytest.mark.parametrize("label", [0, 1])
     def test_labels_that_are_all_the_same_have_no_curves(self, label: int) -> None:
         charts = rows(labels=np.full(300, label))
@@ -275,6 +321,34 @@ class TestMovingLimits:
         assert far.y_range == (-3.0, 13.0)
         level = replace(far, y=np.full(4, 7.0))
         assert level.y_range is None
+
+    @pytest.mark.parametrize("is_upper", [True, False])
+    def test_those_of_one_side_are_a_band_up_to_the_edge(self, is_upper: bool) -> None:
+        side = np.array([1.0, 12.0, np.nan, 6.0]) if is_upper else np.array([-1.0, 8.0, np.nan, 4.0])
+        panel = self.panel(None, side) if is_upper else self.panel(side, np.full(4, np.inf))
+        assert panel.y_range == pytest.approx((-0.6, 12.6) if is_upper else (-1.55, 10.55))
+        assert panel.band is not None
+        low, high = panel.band
+        known = np.isfinite(side)
+        assert np.isnan([low[2], high[2]]).all()
+        assert (low[known] < high[known]).all()
+        assert ((high if is_upper else low)[known] == side[known]).all()
+
+    def test_one_side_that_stays_is_a_line(self) -> None:
+        panel = self.panel(None, np.full(4, 7.0))
+        assert panel.band is None
+        assert panel.y_range is None
+        assert len(panel.sides) == 1
+
+    @pytest.mark.parametrize("side", ["positive", "negative", "both"])
+    def test_the_limits_of_persist_hide_nothing(self, side: str) -> None:
+        values = np.sin(np.arange(600.0) / 4)[:, None]
+        detector = find("persist")(side=side).fit(values)
+        limits, scores = detector.limits(values), detector.anomaly_score(values)
+        charts = series_charts("x", ["value"], values, scores, scores[:, None], 0.5, low=limits.low, high=limits.high)
+        sides = [item for item in drawn(as_html(charts)) if item.get("name") == "limits"]
+        assert [(item["line"]["width"], item.get("fill")) for item in sides] == [(0, None), (0, "tonexty")]
+        assert as_png(charts)
 
     @pytest.mark.parametrize("method", ["persist", "poly", "subpca"])
     def test_both_pictures_take_them(self, method: str) -> None:

@@ -6,7 +6,20 @@ from typing import Any
 import numpy as np
 
 from training.charts.panels import BarPanel, Charts, ConfusionPanel, CurvePanel, MapPanel, Marks, Positions, TracePanel
-from training.charts.style import BAR, CHANCE, LIMIT, LINE, NORMAL, RINGED, SCORE_LINE, SCORES, SIGNS, THRESHOLD, short
+from training.charts.style import (
+    BAR,
+    CHANCE,
+    LIMIT,
+    LINE,
+    NORMAL,
+    SCORE_LINE,
+    SCORES,
+    SIGNS,
+    THRESHOLD,
+    rings,
+    shade,
+    short,
+)
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
@@ -91,23 +104,20 @@ def _trace_items(trace: TracePanel, legend: set[str]) -> list[Any]:
 
     x = _places(trace.x)
     items = []
-    for side, fill in ((trace.low, None), (trace.high, "tonexty")):
-        if side is not None and np.isfinite(side).any():
-            both = fill and trace.low is not None and np.isfinite(trace.low).any()
-            width = 0 if trace.moving and len(_sides(trace)) == 2 else 1
-            line: dict[str, Any] = {"color": LIMIT, "width": width, "dash": "dot"}
-            items.append(
-                go.Scatter(
-                    x=x,
-                    y=_small(np.where(np.isfinite(side), side, np.nan)),
-                    mode="lines",
-                    line=line,
-                    fill=fill if both else None,
-                    fillcolor=f"rgba(0, 158, 115, {0.22 if trace.moving and trace.y_range is None else 0.1})",
-                    hoverinfo="skip",
-                    **once("limits"),
-                )
+    for number, side in enumerate(trace.band or trace.sides):
+        line: dict[str, Any] = {"color": LIMIT, "width": 0 if trace.moving and trace.band else 1, "dash": "dot"}
+        items.append(
+            go.Scatter(
+                x=x,
+                y=_small(np.where(np.isfinite(side), side, np.nan)),
+                mode="lines",
+                line=line,
+                fill="tonexty" if number else None,
+                fillcolor=f"rgba(0, 158, 115, {shade(trace) if trace.moving else 0.1})",
+                hoverinfo="skip",
+                **once("limits"),
             )
+        )
     name = _text(trace.title) if trace.joined else "normal row"
     look: dict[str, Any] = {
         "mode": "lines",
@@ -123,10 +133,6 @@ def _trace_items(trace: TracePanel, legend: set[str]) -> list[Any]:
         items.append(go.Scatter(x=ends, y=level, mode="lines", line=line, **once(f"threshold {trace.threshold:.3g}")))
     items += [_marks(mark, once) for mark in trace.marks if mark.total]
     return items
-
-
-def _sides(trace: TracePanel) -> list[Any]:
-    return [side for side in (trace.low, trace.high) if side is not None and np.isfinite(side).any()]
 
 
 def _marks(mark: Marks, once: Any) -> Any:
@@ -185,14 +191,20 @@ def _map(panel: MapPanel) -> Any:
     import plotly.graph_objects as go
 
     figure = _figure(460, _text(panel.title))
+    low, high = panel.scale
     marker = {
         "color": _small(panel.scores),
         "colorscale": SCORES,
-        "cmin": 0,
-        "cmax": 1,
+        "cmin": low,
+        "cmax": high,
         "size": 6 if len(panel.x) < 6_000 else 4,
         "opacity": 0.85,
-        "colorbar": {"title": {"text": "score", "side": "right"}, "thickness": 14, "len": 1.0, "outlinewidth": 0},
+        "colorbar": {
+            "title": {"text": f"score (threshold {panel.threshold:.3g})", "side": "right"},
+            "thickness": 14,
+            "len": 1.0,
+            "outlinewidth": 0,
+        },
     }
     figure.add_trace(
         go.Scatter(
@@ -204,15 +216,15 @@ def _map(panel: MapPanel) -> Any:
             hovertemplate="%{x:.3g}, %{y:.3g}<br>score %{marker.color:.3f}<extra></extra>",
         )
     )
-    if 0 < panel.flagged.sum() <= RINGED:
-        ring = {"symbol": "circle-open", "color": SIGNS["anomaly"].colour, "size": 10, "line": {"width": 1.5}}
+    for ring in rings(panel):
+        look = {"symbol": "circle-open", "color": SIGNS[ring.sort].colour, "size": 10, "line": {"width": 1.5}}
         figure.add_trace(
             go.Scatter(
-                x=_small(panel.x[panel.flagged]),
-                y=_small(panel.y[panel.flagged]),
+                x=_small(ring.x),
+                y=_small(ring.y),
                 mode="markers",
-                marker=ring,
-                name="anomaly",
+                marker=look,
+                name=ring.sort,
                 showlegend=True,
                 hoverinfo="skip",
             )

@@ -13,6 +13,12 @@ Positions = npt.NDArray[Any]
 _ROOM = 0.3
 """Of the values' range, what is shown of limits above and below."""
 
+_EDGE = 0.05
+"""Of what is shown, what is left free above and below."""
+
+_LEAST_SPAN = 0.1
+"""Of a scale of colours: scores that differ by less look alike."""
+
 
 @dataclass(frozen=True, eq=False)
 class Marks:
@@ -72,16 +78,41 @@ class TracePanel:
 
     @property
     def y_range(self) -> tuple[float, float] | None:
-        """What to show where moving limits are so far from the values that these would look flat; None for all."""
+        """What to show where it is not all: moving limits may be so far from the values that these would look flat.
+
+        A band that is open on one side reaches the edge of the panel, which then has to be known.
+        """
         known = self.y[np.isfinite(self.y)]
         if len(known) == 0 or not self.moving:
             return None
         low, high = float(known.min()), float(known.max())
         room = _ROOM * (high - low) if high / 2 - low / 2 < 1e300 else np.inf
-        far = [side[np.isfinite(side)] for side in (self.low, self.high) if side is not None]
-        if all((side >= low - room).all() and (side <= high + room).all() for side in far) or not 0.0 < room < np.inf:
+        if not 0.0 < room < np.inf:
             return None
-        return low - room, high + room
+        sides = np.concatenate([side[np.isfinite(side)] for side in (self.low, self.high) if side is not None])
+        least, most = float(sides.min()), float(sides.max())
+        if least < low - room or most > high + room:
+            return low - room, high + room
+        if len(self.sides) == 2:
+            return None
+        low, high = min(low, least), max(high, most)
+        return low - _EDGE * (high - low), high + _EDGE * (high - low)
+
+    @property
+    def sides(self) -> tuple[Floats, ...]:
+        """The limits that are somewhere."""
+        return tuple(side for side in (self.low, self.high) if side is not None and np.isfinite(side).any())
+
+    @property
+    def band(self) -> tuple[Floats, Floats] | None:
+        """What lies within the limits, of which one may be the edge of the panel; None without a panel to fill."""
+        if len(self.sides) == 2:
+            return self.sides[0], self.sides[1]
+        if len(self.sides) == 0 or (shown := self.y_range) is None:
+            return None
+        (side,) = self.sides
+        bottom, top = (np.where(np.isfinite(side), edge, np.nan) for edge in shown)
+        return (bottom, side) if side is self.high else (side, top)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +125,10 @@ class MapPanel:
         What is shown.
     x, y, scores : ndarray of shape (n,)
         The highest scores last, so that they are drawn on top.
-    flagged : ndarray of bool
-        Which of them are anomalies.
+    threshold : float
+        Of the scores.
+    rings : tuple of Marks
+        Around those that are marked.
     """
 
     title: str
@@ -104,7 +137,18 @@ class MapPanel:
     x: Floats
     y: Floats
     scores: Floats
-    flagged: npt.NDArray[np.bool_]
+    threshold: float
+    rings: tuple[Marks, ...]
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """From which to which score colours differ: what there is and the threshold, on round numbers."""
+        low, high = min(float(self.scores.min()), self.threshold), max(float(self.scores.max()), self.threshold)
+        step = 10.0 ** np.floor(np.log10(max(high - low, _LEAST_SPAN))) / 2
+        low, high = np.floor(low / step) * step, np.ceil(high / step) * step
+        if low == high:
+            low, high = low - step, high + step
+        return max(0.0, float(low)), min(1.0, float(high))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,11 +13,12 @@ from training.charts.style import (
     LIMIT,
     LINE,
     NORMAL,
-    RINGED,
     SCORE_LINE,
     SCORES,
     SIGNS,
     THRESHOLD,
+    rings,
+    shade,
     short,
 )
 
@@ -201,14 +202,13 @@ def _trace(ax: Any, trace: TracePanel) -> None:
 
 
 def _limits(ax: Any, trace: TracePanel, x: Any) -> None:
-    sides = [side for side in (trace.low, trace.high) if side is not None and np.isfinite(side).any()]
-    filled = len(sides) == 2
-    if filled:
-        label, alpha = ("limits", 0.22 if trace.y_range is None else 0.1) if trace.moving else ("_", 0.08)
-        ax.fill_between(x, sides[0], sides[1], color=LIMIT, alpha=alpha, linewidth=0, zorder=0, label=label)
-    if filled and trace.moving:
-        return
-    for number, side in enumerate(sides):
+    band = trace.band
+    if band is not None:
+        label, alpha = ("limits", shade(trace)) if trace.moving else ("_", 0.08)
+        ax.fill_between(x, *band, color=LIMIT, alpha=alpha, linewidth=0, zorder=0, label=label)
+        if trace.moving:  # lines along the values would hide them
+            return
+    for number, side in enumerate(trace.sides):
         finite = np.where(np.isfinite(side), side, np.nan)
         ax.plot(x, finite, color=LIMIT, linewidth=1.0, linestyle=":", label="_" if number else "limits", zorder=1)
 
@@ -232,17 +232,21 @@ def _side_by_side(figure: Any, panels: Sequence[MapPanel | BarPanel | ConfusionP
 
 
 def _map(figure: Any, ax: Any, panel: MapPanel) -> None:
+    low, high = panel.scale
     points = ax.scatter(
-        panel.x, panel.y, c=panel.scores, cmap=SCORES.lower(), vmin=0, vmax=1, linewidths=0, zorder=2,
+        panel.x, panel.y, c=panel.scores, cmap=SCORES.lower(), vmin=low, vmax=high, linewidths=0, zorder=2,
         s=14 if len(panel.x) < 6_000 else 6, alpha=0.85,
     )  # fmt: skip
-    if 0 < panel.flagged.sum() <= RINGED:
+    for ring in rings(panel):
         ax.scatter(
-            panel.x[panel.flagged], panel.y[panel.flagged], s=42, facecolors="none", label="anomaly",
-            edgecolors=SIGNS["anomaly"].colour, linewidths=1.1, zorder=3,
+            ring.x, ring.y, s=42, facecolors="none", label=ring.sort,
+            edgecolors=SIGNS[ring.sort].colour, linewidths=1.1, zorder=3,
         )  # fmt: skip
-        ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
-    figure.colorbar(points, ax=ax, label="score", pad=0.01, aspect=30).outline.set_visible(False)
+        ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2, ncols=3)
+    bar = figure.colorbar(points, ax=ax, label="score", pad=0.01, aspect=30)
+    bar.outline.set_visible(False)
+    for colour, width in ((THRESHOLD, 3.5), ("white", 1.5)):  # on every colour of the scale
+        bar.ax.axhline(panel.threshold, color=colour, linewidth=width)
     ax.set_title(panel.title)
     ax.set_xlabel(short(panel.x_title))
     ax.set_ylabel(short(panel.y_title))

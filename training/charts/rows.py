@@ -7,7 +7,7 @@ import numpy.typing as npt
 from sklearn.decomposition import PCA
 
 from training.charts.labels import judged, sorts
-from training.charts.panels import BarPanel, Charts, Floats, MapPanel, TracePanel
+from training.charts.panels import BarPanel, Charts, Floats, MapPanel, Marks, TracePanel
 from training.charts.reduce import strongest
 from training.charts.series import MARKED, marks, thinned
 
@@ -61,6 +61,7 @@ def row_charts(
     """
     truth = None if labels is None else labels.astype(bool)
     flagged = scores > threshold
+    marked = sorts(flagged, truth)
     # Rows that have no neighbours make no line: as they come, not the highest and lowest.
     normal = _spread(np.flatnonzero(~flagged), NORMAL_ROWS)
     x = np.arange(1, len(scores) + 1)
@@ -71,9 +72,9 @@ def row_charts(
         scores[normal],
         joined=False,
         threshold=threshold,
-        marks=marks(x, scores, scores, sorts(flagged, truth), MARKED),
+        marks=marks(x, scores, scores, marked, MARKED),
     )
-    maps: list[MapPanel | BarPanel] = [_map(names, values, scores, flagged)]
+    maps: list[MapPanel | BarPanel] = [_map(names, values, scores, threshold, marked)]
     if contributions is not None and len(names) > 1:
         maps.append(_drivers(names, contributions, explained))
     notes = thinned([trace])
@@ -90,23 +91,31 @@ def row_charts(
     )
 
 
-def _map(names: Sequence[str], values: Floats, scores: Floats, flagged: npt.NDArray[np.bool_]) -> MapPanel:
-    rows = np.concatenate([_spread(np.flatnonzero(~flagged), NORMAL_ROWS), strongest(flagged, scores, MARKED)])
+def _map(
+    names: Sequence[str],
+    values: Floats,
+    scores: Floats,
+    threshold: float,
+    marked: dict[str, npt.NDArray[np.bool_]],
+) -> MapPanel:
+    unmarked = np.flatnonzero(~np.logical_or.reduce(list(marked.values())))
+    count = MARKED // len(marked)
+    rows = np.concatenate(
+        [_spread(unmarked, NORMAL_ROWS), *(strongest(each, scores, count) for each in marked.values())]
+    )
     rows = rows[np.argsort(scores[rows], kind="stable")]
     if values.shape[1] == 1:
-        return MapPanel(
-            "Score by value", names[0], "anomaly score", values[rows, 0], scores[rows], scores[rows], flagged[rows]
-        )
-    places, explained = project(values, rows)
-    return MapPanel(
-        "Principal components",
-        f"component 1 ({explained[0]:.0%} of the variance)",
-        f"component 2 ({explained[1]:.0%})",
-        places[:, 0],
-        places[:, 1],
-        scores[rows],
-        flagged[rows],
+        title, x_title, y_title = "Score by value", names[0], "anomaly score"
+        x, y = values[rows, 0], scores[rows]
+    else:
+        places, explained = project(values, rows)
+        title, x_title = "Principal components", f"component 1 ({explained[0]:.0%} of the variance)"
+        y_title = f"component 2 ({explained[1]:.0%})"
+        x, y = places[:, 0], places[:, 1]
+    rings = tuple(
+        Marks(sort, int(np.count_nonzero(each)), x[each[rows]], y[each[rows]]) for sort, each in marked.items()
     )
+    return MapPanel(title, x_title, y_title, x, y, scores[rows], threshold, rings)
 
 
 def project(values: Floats, rows: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:

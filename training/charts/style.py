@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from training.charts.panels import MapPanel, Marks, TracePanel
+
 LINE = "#0072B2"
 SCORE_LINE = "#6F9BBD"
 LIMIT = "#009E73"
@@ -41,7 +43,17 @@ SIGNS = {
 }
 LONGEST_NAME = 40
 RINGED = 500
-"""Anomalies of a projection that get a ring each; more would hide what they surround."""
+"""Marked rows of a projection that get a ring each; more would hide what they surround."""
+
+
+def rings(panel: MapPanel) -> list[Marks]:
+    """The rings of a map, unless they are too many."""
+    return [ring for ring in panel.rings if ring.total] if sum(ring.total for ring in panel.rings) <= RINGED else []
+
+
+def shade(trace: TracePanel) -> float:
+    """How dark the band between moving limits is: lighter where it may fill the whole panel."""
+    return 0.1 if trace.y_range is not None and len(trace.sides) == 2 else 0.22
 
 
 def short(name: str) -> str:
