@@ -7,6 +7,7 @@ The peer fits a grid of 20 radii, between those that leave 90 % and 0.1 % as noi
 is in sample on both sides. "All" is what ``inlier train --labels`` does: four scalings and cross-validation.
 """
 
+import argparse
 import time
 from collections.abc import Callable
 from functools import partial
@@ -62,6 +63,7 @@ def every_radius(rows: np.ndarray, labels: np.ndarray) -> Limit:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     print("| rows, features | grid: s, F1 | search: s, F1 | faster | all: s, F1, cross-validated |")
     print("| --- | --- | --- | --- | --- |")
     for n_features in (2, 8):

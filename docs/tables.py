@@ -3,6 +3,7 @@
 A table stands between two comments, ``<!-- table: NAME -->`` and ``<!-- end -->``. The tests fail when one is old.
 """
 
+import argparse
 import inspect
 import re
 import sys
@@ -97,6 +98,7 @@ def renewed(text: str) -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     for page in PAGES:
         before = page.read_text(encoding="utf-8")
         if (after := renewed(before)) != before:
