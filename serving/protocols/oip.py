@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.errors import BadData
-from serving.protocols import numbers
+from serving.protocols import numbers, plain_rows
 from serving.protocols.seldon import dumps, loads
 
 DATATYPES: Final = {
@@ -101,7 +101,7 @@ def parse(body: bytes, json_length: int | None) -> Inference:
     length = len(body) if json_length is None else json_length
     if length > len(body):
         raise BadData(f"Inference-Header-Content-Length is {length}, the body has {len(body)} bytes")
-    document = loads(body[:length])
+    document = _loads(body[:length])
     if type(document) is not dict:
         raise BadData(f"a request is an object, not {numbers.kind(document)}")
     parameters = _object(document, "parameters")
@@ -120,6 +120,11 @@ def parse(body: bytes, json_length: int | None) -> Inference:
         raise BadData("id should be text")
     binary = parameters.get("binary_data_output") is True
     return Inference(identifier, rows, names, parameters, _wanted(document, binary), binary)
+
+
+def _loads(text: bytes) -> Any:
+    found = plain_rows.loads_inference(text) if len(text) >= plain_rows.LEAST_BYTES else None
+    return loads(text) if found is None else found
 
 
 def _object(document: dict[str, Any], name: str) -> dict[str, Any]:
