@@ -29,7 +29,7 @@ DATATYPES: Final = {
     "FP64": "<f8",
 }
 """numpy's name of each of the protocol's types; BYTES holds no numbers."""
-
+_NAMES: Final = {np.dtype(dtype): name for name, dtype in DATATYPES.items()}
 
 Outputs = list[tuple[str, npt.NDArray[Any]]]
 
@@ -175,7 +175,7 @@ def _as_type(name: str, values: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any
         if not whole or values.min() < limits.min or values.max() > limits.max:
             raise BadData(f"input {name}: not all values are of type {wanted.name}")
     with np.errstate(over="ignore"):
-        return values.astype(wanted)
+        return values.astype(wanted, copy=False)
 
 
 def from_bytes(name: str, data: Any, dtype: str, shape: Sequence[int]) -> npt.NDArray[Any]:
@@ -195,7 +195,7 @@ def from_bytes(name: str, data: Any, dtype: str, shape: Sequence[int]) -> npt.ND
     Returns
     -------
     ndarray
-        A view of the bytes.
+        With memory of its own: kernels take none that is read-only or unaligned.
 
     Raises
     ------
@@ -206,7 +206,7 @@ def from_bytes(name: str, data: Any, dtype: str, shape: Sequence[int]) -> npt.ND
         raise BadData(f"input {name}: {len(data)} bytes are no whole number of values")
     if dtype == "|b1" and bytes(data).strip(b"\0\1"):
         raise BadData(f"input {name}: a truth value is neither 0 nor 1")
-    return _shaped(name, np.frombuffer(data, dtype), shape)
+    return _shaped(name, np.frombuffer(data, dtype).copy(), shape)
 
 
 def _shaped(name: str, values: npt.NDArray[Any], shape: Sequence[int]) -> npt.NDArray[Any]:
@@ -263,7 +263,7 @@ def _wanted(document: dict[str, Any], binary: bool) -> list[Wanted] | None:
 
 def datatype(values: npt.NDArray[Any]) -> str:
     """The protocol's name of an array's type."""
-    return next((name for name, dtype in DATATYPES.items() if values.dtype == np.dtype(dtype)), "BYTES")
+    return _NAMES.get(values.dtype, "BYTES")
 
 
 def choose(

@@ -1,5 +1,6 @@
 import contextlib
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from serving.errors import BadData
-from serving.protocols import oip
+from serving.protocols import oip, plain_rows
 
 DTYPES = [np.dtype(dtype) for dtype in oip.DATATYPES.values()]
 
@@ -20,6 +21,18 @@ def request(tensor: np.ndarray, binary: bool) -> tuple[bytes, int | None]:
     return (head + tensor.tobytes(), len(head)) if binary else (head, None)
 
 
+def parsed(body: bytes, least_bytes: int) -> tuple[object, ...] | str:
+    """What becomes of a request if bodies of so many bytes are left to the parser of plain numbers first."""
+    with mock.patch.object(plain_rows, "LEAST_BYTES", least_bytes):
+        try:
+            found = oip.parse(body, None)
+        except BadData as error:
+            return str(error)
+    # The integer -0 is 0 to one parser and to another.
+    rows = (found.rows.dtype, found.rows.shape, (found.rows + 0.0).tobytes())
+    return rows, found.id, found.names, found.parameters, found.wanted, found.binary
+
+
 @given(st.data(), st.sampled_from(DTYPES), st.booleans())
 def test_a_tensor_comes_back_bit_by_bit(data: st.DataObject, dtype: np.dtype, binary: bool) -> None:
     shape = hnp.array_shapes(min_dims=2, max_dims=2, max_side=4).filter(lambda shape: shape[1] > 1)
@@ -28,6 +41,7 @@ def test_a_tensor_comes_back_bit_by_bit(data: st.DataObject, dtype: np.dtype, bi
     found = oip.parse(*request(tensor, binary))
     assert found.rows.dtype == dtype
     assert found.rows.tobytes() == tensor.tobytes()
+    assert found.rows.flags.carray  # else detectors copy it, after scikit-learn's validation
     body, length = oip.encode({"id": "i"}, [("y", tensor, binary)])
     answer = json.loads(body[:length])
     assert answer["outputs"][0]["shape"] == list(tensor.shape)
@@ -60,8 +74,21 @@ TENSORS = st.fixed_dictionaries(
     )
 )
 def test_any_request_is_taken_apart_or_bad_data(document: object) -> None:
-    with contextlib.suppress(BadData):
-        oip.parse(json.dumps(document).encode(), None)
+    body = json.dumps(document).encode()
+    assert parsed(body, least_bytes=0) == parsed(body, least_bytes=1 << 30)
+
+
+NUMBERS = st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**63), max_size=4)
+
+
+@given(st.lists(st.tuples(NUMBERS, st.sampled_from(["FP64", "FP32", "FP16", "INT64"])), max_size=3), st.booleans())
+def test_plain_numbers_are_taken_as_any_others(tensors: list[tuple[list[float], str]], columns: bool) -> None:
+    inputs = [
+        {"name": f"[{index}", "shape": [len(data)] if columns else [1, len(data)], "datatype": kind, "data": data}
+        for index, (data, kind) in enumerate(tensors)
+    ]
+    body = json.dumps({"id": "i", "inputs": inputs, "parameters": {"a": "["}, "outputs": [{"name": "y"}]}).encode()
+    assert parsed(body, least_bytes=0) == parsed(body, least_bytes=1 << 30)
 
 
 def test_features_one_by_one() -> None:
