@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from detectors import inne_boxes, inne_nearest
+from detectors import inne_boxes, inne_nearest, inne_order
 from detectors import inne_kernels as kernels
 from detectors.base import FloatArray, IntArray, RowDetector
 from detectors.blocks import for_each_block, rows_a_block
@@ -200,6 +200,12 @@ class INNE(RowDetector):
         self._columns = np.ascontiguousarray(centres.T)
         chosen = features if width < self.n_features_in_ else features[:, :0]
         self._picks = np.ascontiguousarray(np.repeat(chosen, np.diff(self.offsets_), axis=0).T)
+        # Whether boxes are of use, and what they need.
+        few = (
+            width == self.n_features_in_ <= inne_boxes.FEATURES
+            and np.diff(self.offsets_).max() <= inne_boxes.MOST_BALLS
+        )
+        self._narrow = inne_boxes.prepare(self._balls) if few and self.scoring == "isolation" else None
 
     def _threshold(self, rows: FloatArray, random: np.random.RandomState) -> float:
         threshold: float | None
@@ -260,13 +266,16 @@ class INNE(RowDetector):
 
     def _score_block(self, rows: FloatArray, scores: FloatArray) -> None:
         """Fill in the scores of a thread's share by the fastest kernel there is; all give the same bits."""
-        balls, columns, far = self._balls, self._columns, kernels.FAR
-        graded, narrow = self.scoring == "graded", len(columns) == inne_boxes.FEATURES
-        if narrow and graded:
-            own = balls.offsets, balls.features, balls.centres, balls.medians, balls.scale
-            inne_nearest.score_rows(rows, *own, far, scores)
-        elif narrow and not len(self._picks):
-            inne_boxes.score_rows(rows, balls.offsets, columns, balls.squares, balls.scores, balls.scale, far, scores)
+        balls, graded = self._balls, self.scoring == "graded"
+        if self._narrow is not None:
+            narrow = self._narrow
+            for start in range(0, len(rows), inne_order.MOST_ROWS):
+                span = slice(start, start + inne_order.MOST_ROWS)
+                order = inne_order.sort(rows[span], balls.scale, narrow.middle, narrow.unit)
+                inne_boxes.score_rows(rows[span], *order, balls, narrow, scores[span])
+        elif graded and len(self._columns) == inne_nearest.FEATURES:
+            centres = balls.offsets, balls.features, balls.centres, balls.medians, balls.scale
+            inne_nearest.score_rows(rows, *centres, kernels.FAR, scores)
         else:
             kernels.score_rows(rows, balls, graded, scores)
 

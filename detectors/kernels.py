@@ -4,10 +4,11 @@ numba's own cache refuses a folder it cannot write to, so a container with a rea
 start. The cache here reads such a folder, and where there is none at all it compiles in memory instead of failing.
 
 numba notices a change of the file a kernel stands in, not of what it calls in other files: a kernel calls only kernels
-of its own module.
+of its own module. A change of the operations in `lanes` is noticed, too.
 """
 
 import logging
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from numba.core import caching
 
 _log = logging.getLogger(__name__)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_LANES = zlib.crc32(Path(__file__).with_name("lanes.py").read_bytes())
 
 
 _Provided: Any  # the class for NUMBA_CACHE_DIR, which numba renamed
@@ -37,6 +39,9 @@ class _CacheImpl(caching.CompileResultCacheImpl):
 
 class _KernelCache(caching.FunctionCache):
     _impl_class = _CacheImpl
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        return (*super()._index_key(sig, codegen), _LANES)
 
     def _save_overload(self, sig: Any, data: Any) -> None:
         try:

@@ -124,3 +124,11 @@ def test_a_folder_filled_before_is_read_without_being_written_to(monkeypatch, ca
     assert again(2.0, 3.0, 4.0) == 10.0
     assert sum(again.stats.cache_hits.values()) == 1
     assert list(cache_folder.rglob("*.nbi"))
+
+
+def test_what_was_compiled_with_other_lanes_is_not_used(monkeypatch, cache_folder):
+    kernel(fused)(2.0, 3.0, 4.0)
+    monkeypatch.setattr(kernels, "_LANES", kernels._LANES + 1)
+    again = kernel(fused)
+    assert again(2.0, 3.0, 4.0) == 10.0
+    assert not again.stats.cache_hits
