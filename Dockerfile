@@ -11,6 +11,8 @@
 #   seldon   the same trained model under the genuine wrapper of Seldon Core 1.17.1 (Python 3.11)
 
 ARG PYTHON=3.12
+# Of every source file of ours: numba keeps a kernel for a file of one time and size, and several stages hold that file.
+ARG SOURCE_TIME=2020-01-01T00:00:00Z
 
 FROM python:${PYTHON}-slim-bookworm AS base
 # Kernels are compiled here and loaded everywhere, so for a processor that every node has (x86-64-v3: 2013 and later) and not
@@ -21,6 +23,8 @@ ENV PATH=/opt/inlier/bin:$PATH \
     NUMBA_CACHE_DIR=/opt/kernels \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
+# Python's images come without the bytecode of its library: each start and each check of health would compile it again.
+RUN python -m compileall -q -x '/(ensurepip|idlelib|lib2to3|site-packages|tkinter|turtledemo)/' "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 LABEL org.opencontainers.image.title="Inlier" \
       org.opencontainers.image.description="Prepackaged anomaly detectors" \
       org.opencontainers.image.licenses="Apache-2.0" \
@@ -35,6 +39,7 @@ RUN python -m venv --without-pip /opt/inlier \
 
 # The project, which changes more often, as a layer of its own over what is locked.
 FROM locked AS project
+ARG SOURCE_TIME
 COPY setup.py pyproject.toml /src/
 COPY detectors /src/detectors
 COPY training /src/training
@@ -42,6 +47,7 @@ COPY serving /src/serving
 # The description, which setup.py reads, changes often and is for a registry of packages.
 RUN touch /src/README.md && cp -r /src /tmp/build \
  && /usr/local/bin/python -m pip --python /opt/inlier/bin/python install --no-cache-dir --quiet --no-deps --no-build-isolation --no-compile --root /project /tmp/build \
+ && find /project -name '*.py' -exec touch -d "$SOURCE_TIME" {} + \
  && python -m compileall -q -s /project /project/opt/inlier/lib/python*/site-packages
 
 # setuptools has built the project; nothing needs it any more.
@@ -49,12 +55,24 @@ FROM locked AS lean
 RUN /usr/local/bin/python -m pip --python /opt/inlier/bin/python uninstall --quiet --yes setuptools \
  && rm -rf /opt/inlier/lib/python*/site-packages/*/test
 
-FROM base AS runtime
+FROM base AS bare
 COPY --from=lean /opt/inlier /opt/inlier
+
+# Kernels, compiled from detectors/ alone, at the place and of the time that the installed ones have: only a change there
+# compiles them anew.
+FROM bare AS kernels
+ARG SOURCE_TIME
+COPY detectors /tmp/detectors
+RUN cp -r /tmp/detectors /opt/inlier/lib/python*/site-packages/ \
+ && find /opt/inlier/lib/python*/site-packages/detectors -name '*.py' -exec touch -d "$SOURCE_TIME" {} + \
+ && python -m detectors.warm
+
+FROM bare AS runtime
 COPY --from=project /project/opt/inlier /opt/inlier
 
-# Every kernel of every detector, compiled once: training, the search by labels, scoring, and the way a server scores.
+# Every kernel of every detector: what training, the search by labels, and the way a server scores add.
 FROM runtime AS warm
+COPY --from=kernels /opt/kernels /opt/kernels
 RUN python -m serving.warm
 
 FROM warm AS train
@@ -70,7 +88,7 @@ WORKDIR /context
 RUN mkdir /model \
  && if [ -n "$FEATURES" ]; then set -- --features "$FEATURES" ${LABELS:+--labels "$LABELS"}; else set -- --synthetic demo; fi \
  && inlier train --detector "$DETECTOR" --seed "$SEED" --parameters "${PARAMETERS:-{\}}" "$@" --out /model/model.pkl \
- && python -c "from serving.models import serve_file; print(f'serving.models.{type(serve_file(\"/model/model.pkl\")).__name__}')" >/model/class
+ && python -P -c "from serving.models import serve_file; print(f'serving.models.{type(serve_file(\"/model/model.pkl\")).__name__}')" >/model/class
 
 FROM runtime AS serve
 ENV PREDICTIVE_UNIT_HTTP_SERVICE_PORT=9000 \
@@ -126,6 +144,7 @@ ENV PATH=/opt/inlier/bin:$PATH \
     NUMBA_CACHE_DIR=/opt/kernels \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
+RUN python -m compileall -q -x '/(ensurepip|idlelib|lib2to3|site-packages|tkinter|turtledemo)/' "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 LABEL org.opencontainers.image.title="Inlier under Seldon Core's wrapper" \
       org.opencontainers.image.description="A trained anomaly detector, served by seldon-core-microservice 1.17.1" \
       org.opencontainers.image.licenses="Apache-2.0" \

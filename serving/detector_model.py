@@ -1,11 +1,9 @@
 """What every Seldon model class of ours has: a model file behind the methods that Seldon Core calls."""
 
-import os
 import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar, Final, NoReturn, Self
 
 import numpy as np
@@ -13,6 +11,7 @@ import numpy.typing as npt
 
 from detectors.errors import DetectorError, InlierError
 from serving.errors import BadData, ComponentError
+from serving.model_uri import default_model_uri, model_file
 from serving.protocols import numbers
 from training.artifacts import load_model
 from training.model import Model
@@ -20,11 +19,6 @@ from training.model import Model
 FloatArray = npt.NDArray[np.float64]
 
 CLASS_NAMES: Final = ["Anomaly_score", "Complementary_score"]
-IMAGE_MODEL: Final = "/model/model.pkl"
-"""What an image was built with; a model that is mounted goes before."""
-DEFAULT_MODEL_URI: Final = "/mnt/models"
-"""Where Seldon Core and KServe put what a model's address names."""
-
 _FEW: Final = 16
 _OF_A_PREDICTION: Final = ("predict", "_judge", "_rows", "tags", "metrics", "judged", "class_names")
 
@@ -318,43 +312,6 @@ class DetectorModel:
                 if name in ("title", "kind", "threshold", "n_rows", "trained_at")
             },
         }
-
-
-def default_model_uri() -> str:
-    """Where the model is when nobody says: ``$INLIER_MODEL``, ``/mnt/models``, or what an image was built with."""
-    if named := os.environ.get("INLIER_MODEL"):
-        return named
-    return IMAGE_MODEL if Path(IMAGE_MODEL).exists() and not Path(DEFAULT_MODEL_URI).exists() else DEFAULT_MODEL_URI
-
-
-def model_file(uri: str) -> Path:
-    """Where a model file is.
-
-    Parameters
-    ----------
-    uri : str
-        A file, a folder that holds one model file, or a ``file://`` address of either.
-
-    Returns
-    -------
-    Path
-        The file, which may not exist.
-
-    Raises
-    ------
-    ComponentError
-        For an address of another kind, or a folder with none or several.
-    """
-    if "://" in uri and not uri.startswith("file://"):
-        raise ComponentError(f"{uri}: only files are read here; an initializer of the cluster fetches other addresses")
-    path = Path(uri.removeprefix("file://"))
-    if not path.is_dir():
-        return path
-    found = sorted(path.glob("*.pkl"))
-    if len(found) != 1:
-        names = ", ".join(file.name for file in found) or "none"
-        raise ComponentError(f"the folder {path} should hold one model file (*.pkl), it holds {names}")
-    return found[0]
 
 
 def _refuse(error: InlierError) -> NoReturn:

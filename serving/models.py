@@ -6,8 +6,9 @@ They run under our own microservice and, unchanged, under ``seldon-core-microser
 import os
 from typing import Final
 
-from serving.detector_model import DetectorModel, model_file
+from serving.detector_model import DetectorModel
 from serving.errors import ComponentError
+from serving.model_uri import model_file
 from serving.series_model import SeriesModel
 from training.artifacts import load_model
 

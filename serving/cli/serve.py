@@ -41,8 +41,8 @@ def serve(model: str | None, **options: Any) -> None:
 
 
 def _default_model() -> str:
-    from serving.detector_model import default_model_uri
     from serving.errors import ComponentError
+    from serving.model_uri import default_model_uri
 
     uri = default_model_uri()
     if not os.environ.get("INLIER_MODEL") and not os.path.exists(uri):  # noqa: PTH110

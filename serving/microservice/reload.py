@@ -43,7 +43,7 @@ async def watch(service: Service, seconds: float) -> None:
 
 
 def _signature(uri: str) -> _Signature:
-    from serving.detector_model import model_file
+    from serving.model_uri import model_file
     from training.artifacts import sidecar_path
 
     try:

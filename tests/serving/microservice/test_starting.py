@@ -12,7 +12,7 @@ from threading import Barrier
 import pytest
 
 from serving.microservice import starting
-from tests.serving.microservice.processes import ROOT, ours
+from tests.serving.microservice.processes import ROOT, Server, ours
 from training.artifacts import save_model
 from training.synthetic import series
 from training.train import train
@@ -36,8 +36,10 @@ def python(code: str, *arguments: str) -> str:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_detector_of_rows_is_served_without_what_it_does_not_need(inne_file: Path) -> None:
-    with ours(inne_file, "--grpc-port", "0") as server:
+@pytest.mark.parametrize("named", [True, False])
+def test_a_detector_of_rows_is_served_without_what_it_does_not_need(inne_file: Path, named: bool) -> None:
+    serve = [sys.executable, "-m", "serving.cli", "serve", "--port", "0", "--grpc-port", "0"]
+    with Server([*serve, str(inne_file)], {}) if named else Server(serve, {"INLIER_MODEL": str(inne_file)}) as server:
         for data in (
             {"ndarray": [ROW]},
             {"ndarray": [ROW] * 100},
