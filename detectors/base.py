@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from detectors import state
-from detectors.errors import InvalidState
+from detectors.errors import InvalidState, TooLittle
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -232,7 +232,13 @@ class RowDetector(Detector):
     kind = "multivariate"
 
     def _training_rows(self, X: npt.ArrayLike, least: int = 1) -> FloatArray:
-        return self._checked_rows(X, ensure_min_samples=least)
+        rows = self._checked_rows(X)
+        if len(rows) < least:
+            raise TooLittle(
+                f"{type(self).__name__} needs {least} rows or more (n_samples = {len(rows)})",
+                f"needs {least} rows or more, and there {'is' if len(rows) == 1 else 'are'} {len(rows)}",
+            )
+        return rows
 
     def _rows(self, X: npt.ArrayLike) -> FloatArray:
         # scikit-learn's validation takes 50 us, a row's score 10; what it would pass unchanged need not go through it.

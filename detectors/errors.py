@@ -6,7 +6,8 @@
     └── DetectorError           (also a ValueError)
         ├── InvalidState        a fitted detector from a file is damaged
         ├── UnknownDetector     no detector of that name
-        └── UnknownFeatures     rows name other features than the detector was trained on
+        ├── UnknownFeatures     rows name other features than the detector was trained on
+        └── TooLittle           there is too little to learn from
 
 Wrong parameters and wrong arrays raise scikit-learn's own ``InvalidParameterError`` and ``ValueError``.
 """
@@ -46,3 +47,22 @@ class UnknownFeatures(DetectorError):
     """The rows name other features than the detector was trained on."""
 
     code = "unknown_features"
+
+
+class TooLittle(DetectorError):
+    """There is too little to learn from.
+
+    Attributes
+    ----------
+    plainly : str
+        What is missing, for whoever knows the file and not the array; it goes on after the detector's name.
+    column : int or None
+        Where, if it is one column.
+    """
+
+    code = "too_little"
+
+    def __init__(self, message: str | None = None, plainly: str = "", column: int | None = None) -> None:
+        super().__init__(message)
+        self.plainly = plainly or str(self)
+        self.column = column

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from detectors import state
 from detectors.base import FloatArray, IntArray
-from detectors.errors import InvalidState
+from detectors.errors import InvalidState, TooLittle
 from detectors.judging import History, JudgedSeries
 from detectors.limits import THRESHOLD
 from detectors.ordered import Series, in_time_order, preceded
@@ -121,9 +121,11 @@ class SeriesDetector(JudgedSeries):
         if not has_number(deviations):
             names = getattr(self, "feature_names_in_", None)
             name = f"column {column}" if names is None else repr(names[column])
-            raise ValueError(
+            raise TooLittle(
                 f"{type(self).__name__}: {name} has nothing to learn from: not one value that can be judged "
-                f"(n_samples = {len(deviations)})"
+                f"(n_samples = {len(deviations)})",
+                f"has nothing to learn from: not one of the {len(deviations):,} values can be judged",
+                column,
             )
         return self._band(deviations)
 

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from detectors import state
 from detectors.base import FloatArray, IntArray
-from detectors.errors import InvalidState
+from detectors.errors import InvalidState, TooLittle
 from detectors.judging import History
 from detectors.kernels import kernel
 from detectors.ordered import Series
@@ -94,8 +94,9 @@ class WindowDetector(SeriesDetector):
         if self.window == "auto":
             return window_of(values)
         if self.window > len(values):
-            raise ValueError(
-                f"{type(self).__name__}: window = {self.window} is longer than the series (n_samples = {len(values)})"
+            raise TooLittle(
+                f"{type(self).__name__}: window = {self.window} is longer than the series (n_samples = {len(values)})",
+                f"needs a longer series: its window is {self.window} rows, and there are {len(values):,}",
             )
         return int(self.window)
 

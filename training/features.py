@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from detectors.errors import TooLittle
+from training.errors import TrainingError
+
 
 @dataclass(frozen=True, eq=False)
 class Features:
@@ -36,3 +39,26 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.values)
+
+
+def unlearnable(title: str, features: Features, error: ValueError) -> TrainingError:
+    """Return the error to raise for what a detector says of rows that it cannot learn from.
+
+    Parameters
+    ----------
+    title : str
+        Of the detector.
+    features : Features
+        The rows.
+    error : ValueError
+        Its own, which speaks of arrays and parameters.
+
+    Returns
+    -------
+    TrainingError
+        It names the file, and the column if it is one.
+    """
+    if not isinstance(error, TooLittle):
+        return TrainingError(f"{title} on {features.source}: {error}")
+    column = "" if error.column is None else f", column {features.names[error.column]!r}"
+    return TrainingError(f"{features.source}{column}: {title} {error.plainly}")

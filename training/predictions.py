@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from detectors.base import Detector
+from detectors.errors import UnknownFeatures
 from training import files
 from training.errors import DataError
 from training.features import Features
@@ -100,7 +101,10 @@ def predict(
     DataError
         For rows that the detector refuses.
     """
-    values = model.arrange(features.values, features.names)
+    try:
+        values = model.arrange(features.values, features.names)
+    except UnknownFeatures as error:
+        raise UnknownFeatures(f"{features.source}: {error}") from error
     try:
         if model.kind == "univariate":
             return _predict_series(model, values, features.times, history)

@@ -25,7 +25,7 @@ from training import splits
 from training.candidates import Trial, family, searchable, trials
 from training.errors import JobStopped, TrainingError
 from training.expectation import CONFIDENCE, Expected, merit, of_choice
-from training.features import Features
+from training.features import Features, unlearnable
 from training.limits import HeldOut, Ranked, held_out_f1
 
 Progress = Callable[[float, str], None]
@@ -305,7 +305,7 @@ def fitted(candidate: Candidate, features: Features) -> Detector:
         else:
             detector.fit(features.values)
     except ValueError as error:
-        raise TrainingError(f"{made_of.title} on {features.source}: {error}") from error
+        raise unlearnable(made_of.title, features, error) from error
     if family(candidate.detector).limit == ("contamination",):
         detector.threshold_ = candidate.limit
         if candidate.scaling != "none":
@@ -355,7 +355,7 @@ def _try(trial: Trial, features: Features, labels: IntArray, folds: IntArray | N
                 Candidate(trial.detector, trial.scaling, at_best, best.value, best.f1, best.margin, ranked.held_out())
             )
     except ValueError as error:  # scikit-learn's word for wrong parameters and for wrong rows
-        raise TrainingError(f"{registry.find(trial.detector).title} on {features.source}: {error}") from error
+        raise unlearnable(registry.find(trial.detector).title, features, error) from error
     return outcome
 
 

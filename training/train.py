@@ -15,7 +15,7 @@ from detectors.scaling import Scaled
 from training import auto
 from training.defaults import training_parameters
 from training.errors import TrainingError
-from training.features import Features
+from training.features import Features, unlearnable
 from training.histograms import Histogram
 from training.metrics import evaluate
 from training.model import Model
@@ -171,7 +171,7 @@ def fit(detector: Detector, features: Features) -> None:
         detector.fit(features.values, **times)
     except ValueError as error:  # scikit-learn's word for wrong parameters and for wrong rows
         title = (detector.detector if isinstance(detector, Scaled) else detector).title
-        raise TrainingError(f"{title} on {features.source}: {error}") from error
+        raise unlearnable(title, features, error) from error
 
 
 def make(made_of: type[Detector], parameters: Mapping[str, Any]) -> Detector:
@@ -267,9 +267,10 @@ def _without_search(detector: str, names: Sequence[str], features: Features) -> 
         return choose(features)
     if auto.WITHOUT_LABELS not in names:
         title = registry.find(auto.WITHOUT_LABELS).title
+        column = features.names[int(np.isnan(features.values).any(axis=0).argmax())]
         raise TrainingError(
-            f"values are missing in {features.source}; without labels auto is {title}, which takes none: name a "
-            "detector of series"
+            f"values are missing in {features.source}, as in its column {column!r}; without labels auto is "
+            f"{title}, which takes none: name a detector of series"
         )
     return auto.WITHOUT_LABELS, auto.WHY
 

@@ -47,8 +47,11 @@ def score(model: Path, file: Path, out: Path | None, continued: bool) -> None:
         print_predictions(sys.stdout, predictions, rows)
         sys.stdout.flush()
     flagged = int(predictions.labels.sum())
+    unknown = 0 if predictions.missing is None else int(predictions.missing.sum())
     click.echo(
         f"{trained.title}: {flagged} of {len(rows)} rows flagged ({share(flagged, len(rows))}), "
-        f"threshold {trained.threshold:.6g}" + (f"; scores in {out}" if out else ""),
+        + (f"{unknown} without a verdict, " if unknown else "")
+        + f"threshold {trained.threshold:.6g}"
+        + (f"; scores in {out}" if out else ""),
         err=out is None,
     )

@@ -132,7 +132,7 @@ def test_a_sample_is_never_larger_than_the_data():
 
 
 def test_one_row_is_too_few():
-    with pytest.raises(ValueError, match="minimum of 2"):
+    with pytest.raises(ValueError, match="needs 2 rows or more"):
         INNE().fit([[1.0, 2.0]])
 
 

@@ -58,8 +58,8 @@ def test_scores_go_to_a_file(path: Path, rows: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("f1,f2,f3\n1,2,3\n", "features missing: 'f4'"),
-        ("f1,f2,f3,f4,f5\n1,2,3,4,5\n", "features unknown: 'f5'"),
+        ("f1,f2,f3\n1,2,3\n", "rows.csv: features missing: 'f4'"),
+        ("f1,f2,f3,f4,f5\n1,2,3,4,5\n", "rows.csv: features unknown: 'f5'"),
         ("f1,f2,f3,f4\n1,2,3,\n", "rows.csv, row 2, column 'f4': the value is missing"),
         ("", "rows.csv: it is empty"),
     ],
@@ -95,6 +95,8 @@ def test_rows_of_a_series_may_continue_it(tmp_path: Path, path: Path, rows: Path
     assert continued[1].startswith("2024-02-01 00:00:00,0.9")
     assert continued[1].endswith(",1")
     assert continued[2] == "2024-02-01 01:00:00,,,"
+    told = inlier("score", persist, later, "--continue", "--out", tmp_path / "scores.csv").output
+    assert told.startswith("Persist: 1 of 2 rows flagged (50.00 %), 1 without a verdict, threshold 0.5; scores in ")
     refused = inlier("score", path, rows, "--continue")
     assert refused.exit_code == 2
     assert "--continue is for series" in refused.output

@@ -88,10 +88,40 @@ def test_an_unknown_detector_is_named() -> None:
 
 def test_rows_it_cannot_learn_from_are_refused() -> None:
     features = Features(np.zeros((1, 2)), ("a", "b"), source="one.csv")
-    with pytest.raises(TrainingError, match=r"iNNE on one\.csv: "):
+    with pytest.raises(TrainingError, match=r"^one\.csv: iNNE needs 2 rows or more, and there is 1$"):
         train("inne", features)
     with pytest.raises(TrainingError, match="NaN"):
         train("inne", Features(np.full((9, 2), np.nan), ("a", "b")))
+
+
+@pytest.mark.parametrize(
+    ("detector", "parameters", "told"),
+    [
+        ("iqr", {}, "series.csv, column 'b': IQR has nothing to learn from: not one of the 9 values can be judged"),
+        (
+            "persist",
+            {},
+            "series.csv, column 'b': Persist has nothing to learn from: not one of the 9 values can be judged",
+        ),
+        ("subpca", {"window": 10}, "series.csv: SubPCA needs a longer series: its window is 10 rows, and there are 9"),
+    ],
+)
+@pytest.mark.parametrize("search", [True, False])
+def test_too_little_is_told_by_file_and_column(
+    detector: str, parameters: dict[str, int], told: str, search: bool
+) -> None:
+    values = np.column_stack([np.arange(9.0), np.full(9, np.nan)])
+    features = Features(values, ("a", "b"), source="series.csv")
+    labels = np.array([1, 1, 0, 0, 0, 0, 0, 0, 0]) if search else None
+    with pytest.raises(TrainingError) as refused:
+        train(detector, features, labels, parameters)
+    assert str(refused.value) == told
+
+
+def test_auto_names_a_column_where_values_are_missing() -> None:
+    values = np.array([[1.0, 2.0], [3.0, np.nan]])
+    with pytest.raises(TrainingError, match=r"missing in f\.csv, as in its column 'b'; without labels auto is iNNE"):
+        train("auto", Features(values, ("a", "b"), source="f.csv"))
 
 
 def test_labels_fit_the_rows() -> None:
