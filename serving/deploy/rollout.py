@@ -5,7 +5,7 @@ one request to the proxy, and one transaction there.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def deploy(runtime: Runtime, proxy: Proxy, client: str, order: Order, folder: Pa
     check(order.services)
     order = replace(order, services=[model_files.locate(service, proxy) for service in order.services])
     runtime.check(order)
-    proxy.call("GET", proxy.client(client))  # an unknown client is found out before anything is done
+    had = proxy.call("GET", proxy.client(client))  # an unknown client is found out before anything is done
     for service in order.services:
         if service.substituted:
             say(f"{service.name}: {service.image} stands for {service.asked}")
@@ -42,6 +42,8 @@ def deploy(runtime: Runtime, proxy: Proxy, client: str, order: Order, folder: Pa
         with _written(runtime, order, folder, say):
             old = _roll_out(runtime, proxy, client, order, say)
         runtime.stop(old)  # the client has been switched: if this fails, the manifests are right nevertheless
+        if order.waits:
+            _tell_of_left_over(runtime, proxy, {variation["url"] for variation in had["variations"]}, say)
 
 
 @contextmanager
@@ -75,6 +77,15 @@ def _roll_out(runtime: Runtime, proxy: Proxy, client: str, order: Order, say: Sa
         raise
     say(f"client {client}: " + ", ".join(f"{service.name} {service.ratio:g}" for service in order.services))
     return old
+
+
+def _tell_of_left_over(runtime: Runtime, proxy: Proxy, urls: set[str], say: Say) -> None:
+    """Say what runs on although its last client has just gone: somebody may want it back, or ask it directly."""
+    with suppress(CallError, DeployError):  # all is done, whether it can be told or not
+        for version in runtime.versions():
+            own = set(version.urls.values())
+            if own & urls and not _users(proxy, own):
+                say(f"{version.name}: runs on without a client; start-microservice --remove {version.name} stops it")
 
 
 def _older(every: Sequence[Version], new: Sequence[Version]) -> list[Version]:

@@ -105,7 +105,10 @@ def test_an_a_b_test_and_its_end(start, cluster, proxy):
     status, _, err = start("--remove", "a")
     assert status == 2
     assert "gets a share of the requests of client 'test'" in err
-    assert start(*SEEDS)[0] == 0
+    status, _, err = start(*SEEDS)
+    assert status == 0
+    for name in ("a", "b", "c"):
+        assert f"{name}: runs on without a client; start-microservice --remove {name} stops it\n" in err
     for name in ("a", "b", "c"):
         status, _, err = start("--remove", name)
         assert status == 0, err

@@ -27,6 +27,9 @@ class Numbered:
         return cls("inne", version, urls={"rest": f"http://127.0.0.1:{version}/predict"})
 
 
+BEFORE = Numbered("before", 1, urls={"rest": "http://127.0.0.1:9/predict", "rpc": "grpc://127.0.0.1:8"})
+
+
 class Failing:
     """A runtime in memory with version 1, whose step of a name fails."""
 
@@ -74,17 +77,20 @@ class Failing:
 
 
 class Switched:
-    """A proxy that takes every call."""
+    """A proxy that takes every call, whose client gets version 1 of another microservice."""
 
     def __init__(self) -> None:
-        self.variations: list[dict[str, Any]] = []
+        self.variations: list[dict[str, Any]] = [{"label": "before", "url": BEFORE.urls["rest"]}]
+        self.others: list[dict[str, Any]] = []
 
     def client(self, *parts: str) -> str:
         return "/".join(parts)
 
-    def call(self, method: str, path: str, content: Any = None) -> None:
+    def call(self, method: str, path: str, content: Any = None) -> dict[str, Any]:
         if method == "PUT":
             self.variations = content["variations"]
+        clients = [{"name": "test", "variations": self.variations}, {"name": "other", "variations": self.others}]
+        return {"variations": self.variations, "clients": clients}
 
 
 class Mute(Switched):
@@ -94,11 +100,12 @@ class Mute(Switched):
         super().__init__()
         self.lost = lost
 
-    def call(self, method: str, path: str, content: Any = None) -> None:
-        super().call(method, path, content)
+    def call(self, method: str, path: str, content: Any = None) -> dict[str, Any]:
+        answer = super().call(method, path, content)
         if method == "PUT" and self.lost:
             self.lost -= 1
             raise CallError("no proxy answers")
+        return answer
 
 
 ORDER = Order([Service("inne", "shop/inne:2", None, "rest", 1.0, "shop/inne:2")])
@@ -115,7 +122,7 @@ def deploy(step: str, folder: Path) -> tuple[Failing, Switched]:
 @pytest.mark.parametrize("step", ["start", "keep"])
 def test_before_the_switch_all_is_as_it_was(step: str, tmp_path: Path) -> None:
     runtime, proxy = deploy(step, tmp_path)
-    assert (runtime.running, proxy.variations) == ([Numbered.of(1)], [])
+    assert (runtime.running, proxy.variations) == ([Numbered.of(1)], Switched().variations)
     assert '"version": 1' in manifest.path_of(tmp_path, "inne").read_text()
 
 
@@ -137,3 +144,15 @@ def test_a_proxy_that_never_answers_leaves_what_ran(tmp_path: Path) -> None:
     with pytest.raises(CallError):
         rollout.deploy(runtime, cast("Proxy", Mute(lost=2)), "test", ORDER, tmp_path, lambda line: None)
     assert runtime.running == [Numbered.of(1)]
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_what_no_client_gets_any_more_is_told(tmp_path: Path, used: bool) -> None:
+    runtime, proxy, told = Failing(""), Switched(), []
+    runtime.running += [BEFORE, Numbered("never", 1, urls={"rest": "http://127.0.0.1:7/predict"})]
+    if used:
+        proxy.others = [{"label": "x", "url": BEFORE.urls["rpc"]}]
+    rollout.deploy(runtime, cast("Proxy", proxy), "test", ORDER, tmp_path, told.append)
+    left_over = [line for line in told if "--remove" in line]
+    said = "before: runs on without a client; start-microservice --remove before stops it"
+    assert left_over == ([] if used else [said])
