@@ -43,7 +43,8 @@ def _bodies() -> dict[str, Any]:
     made["VariationBody"]["properties"]["url"]["examples"] = ["http://127.0.0.1:9000/predict"]
     made["Variations"]["description"] = (
         "All variations of a client: their ratios add up to 1, no label is there twice; an empty list "
-        "takes all away. `moved` says which microservices have moved, old URL to new: other clients' variations follow in the same step."
+        "takes all away. `moved` says which microservices have moved, old URL to new: other clients' variations follow "
+        "in the same step."
     )
     return made
 
