@@ -86,8 +86,8 @@ def _serve_with_workers(model: str, settings: "MicroserviceSettings", ports: lis
     from serving.microservice.workers import Workers
 
     board = Board(settings.workers)
-    loading.prepare(model)  # once, and its memory is shared
     reserved = [server.reserve(settings.host, port) for port in ports]
+    loading.prepare(model)  # once, and its memory is shared
 
     def run(worker: int) -> int:
         try:
