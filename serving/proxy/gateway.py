@@ -113,7 +113,7 @@ def blueprint(database: Database, predictor: Predictor, token_seconds: int) -> B
             attempt.key = sticky_key()
             content = predictor.predict(
                 attempt,
-                lambda connection: store.routes_by_key(connection, consumer_key),
+                lambda database: store.routes_by_key(database, consumer_key),
                 lambda: parse_json(required_parameter("json"), "the parameter 'json'"),
             )
         if callback is None:
@@ -139,7 +139,7 @@ def blueprint(database: Database, predictor: Predictor, token_seconds: int) -> B
             oauth_token = required_parameter("oauth_token")
             attempt.key = sticky_key()
             return answer(
-                predictor.predict(attempt, lambda connection: store.routes_by_token(connection, oauth_token), _any_json)
+                predictor.predict(attempt, lambda database: store.routes_by_token(database, oauth_token), _any_json)
             )
 
     return routes

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
@@ -29,7 +28,7 @@ log = logging.getLogger("inlier.gateway")
 REASON_LENGTH = 500
 KEY_BYTES = 256
 
-FindRoutes = Callable[[Connection], tuple[str, list[Route]]]
+FindRoutes = Callable[[Database], tuple[str, list[Route]]]
 
 
 @dataclass(slots=True)
@@ -96,8 +95,7 @@ class Predictor:
             return self._ask(attempt, again, rows)
 
     def _find(self, attempt: Attempt, find_routes: FindRoutes) -> list[Route]:
-        with self._database.reading() as connection:
-            attempt.client, routes = find_routes(connection)
+        attempt.client, routes = find_routes(self._database)
         return routes
 
     def _ask(self, attempt: Attempt, choice: Choice, rows: Rows) -> dict[str, Any]:

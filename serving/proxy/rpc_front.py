@@ -104,7 +104,7 @@ class RpcFront:
             attempt.key = check_key(metadata.get(STICKY, "").encode())
             answer = self._predictor.predict(
                 attempt,
-                lambda connection: store.routes_by_token(connection, token),
+                lambda database: store.routes_by_token(database, token),
                 lambda: read_request(message),
             )
             return write_answer(answer, message.data.WhichOneof("data_oneof") or "tensor")

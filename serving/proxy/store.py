@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from serving.errors import Conflict, NotAllowed, NotFound, NotRecognised
 from serving.proxy.bodies import DNS_LABEL, VariationBody
+from serving.proxy.database import Database
 from serving.proxy.secrets import digest, hint, new_secret
 from serving.proxy.tables import Client, Key, Token, UtcDateTime, Variation
 
@@ -128,14 +129,14 @@ class Route:
     model_name: str | None
 
 
-def _routes(rows: Sequence[Any]) -> tuple[str, list[Route]]:
+def _routes(rows: list[tuple[Any, ...]]) -> tuple[str, list[Route]]:
     """Return the client's name and its variations; the outer join has one empty row for a client without any."""
-    return rows[0].name, [Route(*row[2:]) for row in rows if row.label is not None]
+    return rows[0][1], [Route(*row[2:]) for row in rows if row[2] is not None]
 
 
-def routes_by_key(connection: Connection, consumer_key: str) -> tuple[str, list[Route]]:
+def routes_by_key(database: Database, consumer_key: str) -> tuple[str, list[Route]]:
     """Return the client's name and its variations for a key of scope ``js``."""
-    rows = connection.execute(_BY_CONSUMER_KEY, {"digest": digest(consumer_key)}).all()
+    rows = database.look_up(_BY_CONSUMER_KEY, digest=digest(consumer_key))
     if not rows:
         raise NotRecognised("the consumer_key is not known")
     if rows[0][0] != "js":
@@ -143,9 +144,9 @@ def routes_by_key(connection: Connection, consumer_key: str) -> tuple[str, list[
     return _routes(rows)
 
 
-def routes_by_token(connection: Connection, oauth_token: str) -> tuple[str, list[Route]]:
+def routes_by_token(database: Database, oauth_token: str) -> tuple[str, list[Route]]:
     """Return the client's name and its variations for a token that has not expired."""
-    rows = connection.execute(_BY_TOKEN, {"digest": digest(oauth_token), "now": datetime.now(UTC)}).all()
+    rows = database.look_up(_BY_TOKEN, digest=digest(oauth_token), now=datetime.now(UTC))
     if not rows:
         raise NotRecognised("the oauth_token is not known or has expired; /token gives a new one")
     return _routes(rows)
