@@ -205,7 +205,9 @@ class INNE(RowDetector):
             width == self.n_features_in_ <= inne_boxes.FEATURES
             and np.diff(self.offsets_).max() <= inne_boxes.MOST_BALLS
         )
-        self._narrow = inne_boxes.prepare(self._balls) if few and self.scoring == "isolation" else None
+        self._boxed: tuple[Any, Any] | None = None
+        if few and self.scoring == "isolation":
+            self._boxed = inne_boxes.prepare(self._balls)
 
     def _threshold(self, rows: FloatArray, random: np.random.RandomState) -> float:
         threshold: float | None
@@ -267,12 +269,12 @@ class INNE(RowDetector):
     def _score_block(self, rows: FloatArray, scores: FloatArray) -> None:
         """Fill in the scores of a thread's share by the fastest kernel there is; all give the same bits."""
         balls, graded = self._balls, self.scoring == "graded"
-        if self._narrow is not None:
-            narrow = self._narrow
+        if self._boxed is not None:
+            frame, boxed = self._boxed
             for start in range(0, len(rows), inne_order.MOST_ROWS):
                 span = slice(start, start + inne_order.MOST_ROWS)
-                order = inne_order.sort(rows[span], balls.scale, narrow.middle, narrow.unit)
-                inne_boxes.score_rows(rows[span], *order, balls, narrow, scores[span])
+                records, cells = inne_order.sort(rows[span], *frame)
+                inne_boxes.score_rows(rows[span], records, cells, *boxed, scores[span])
         elif graded and len(self._columns) == inne_nearest.FEATURES:
             centres = balls.offsets, balls.features, balls.centres, balls.medians, balls.scale
             inne_nearest.score_rows(rows, *centres, kernels.FAR, scores)

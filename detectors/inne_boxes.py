@@ -1,7 +1,7 @@
 """iNNE's scores of rows of at most four features: most balls are out of reach of rows that are near each other.
 
-Rows are put in an order in which neighbours follow each other (`inne_order`). A ball is compared with the boxes around
-groups of sixteen rows, sixteen groups at a time, and with the rows of those groups that it reaches.
+Rows are put in an order in which neighbours follow each other (`inne_order`). Balls are compared with the boxes around
+cells of up to 64 rows, sixteen balls at a time, and with the rows of the cells that they reach, sixteen rows at a time.
 
 Whether it covers them is told from distances in 32 bits, where that is certain. They are off by less than a known
 bound; only a row whose verdict hangs on less is looked at again, in 64 bits and as in `inne_kernels`. So the scores are
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.inne_kernels import FAR, Balls
-from detectors.inne_order import EDGE, GROUP, RECORD
+from detectors.inne_order import EDGE, GROUP, RECORD, Frame
 from detectors.kernels import kernel
 from detectors.lanes import (
     LANES,
@@ -32,8 +32,8 @@ from detectors.lanes import (
     load,
     load8,
     lowest,
-    negative,
     pick,
+    signs,
     smaller,
     spread,
     store,
@@ -61,37 +61,39 @@ _UNIT_ROUNDOFF = 2.0**-24
 _BOX_SLACK = 2.0**-18  # 64 u: a box is measured by seven roundings of numbers below 8
 
 
-class Narrow(NamedTuple):
-    """The balls in 32 bits, in units in which all centres lie within 1.
+class Boxed(NamedTuple):
+    """What the kernel knows of the balls, those of a sample by ascending radius.
+
+    In 32 bits, numbers are in units in which all centres lie within 1.
 
     Attributes
     ----------
+    offsets, centres, squares, scale
+        Fields of `inne_kernels.Balls`.
     columns : ndarray of shape (4, n_centres + LANES), float32
         Centres, transposed.
     reaches : ndarray of shape (n_centres + LANES,), float32
         Squared radii, larger by the bound; negative past the end.
     doubts : ndarray of shape (n_members,), int32
-        By how much less than its reach a squared distance has to be to be certain, for all balls of a sample: the
-        upper half of it as a float.
+        How much less than its reach a squared distance has to be, to be certain, for all balls of a sample: the upper
+        half of it as a float.
     tables : ndarray of shape (n_centres + n_members,), float64
-        For each sample the score of a row that no ball covers, then those of its balls from the largest to the
-        smallest.
-    middle : ndarray of shape (4,), float64
-        What is subtracted from features in units of the scale,
-    unit : float
-        and what the difference is multiplied by, a power of two.
+        For each sample, the last one first, the score of a row that no ball covers, and those of its balls from the
+        largest to the smallest.
     """
 
+    offsets: IntArray
+    centres: FloatArray
+    squares: FloatArray
+    scale: float
     columns: NarrowArray
     reaches: NarrowArray
     doubts: WordArray
     tables: FloatArray
-    middle: FloatArray
-    unit: float
 
 
-def prepare(balls: Balls) -> Narrow:
-    """Derive from the balls what the kernels need besides."""
+def prepare(balls: Balls) -> tuple[Frame, Boxed]:
+    """Derive from the balls what `inne_order.sort` and `score_rows` need."""
     centres, n_centres = balls.centres, len(balls.centres)
     middle = centres.min(axis=0) / 2.0 + centres.max(axis=0) / 2.0
     centred = centres - middle
@@ -103,8 +105,9 @@ def prepare(balls: Balls) -> Narrow:
     reaches = np.full(n_centres + LANES, -1.0, np.float32)
     reaches[:n_centres] = np.nextafter((radii**2 + bounds).astype(np.float32), np.float32(np.inf))
     doubts = np.maximum.reduceat(bounds, balls.offsets[:-1]) * (2.0 + 2.0**-10)
-    tables = np.insert(balls.scores, balls.offsets[1:], 1.0)[::-1]
-    return Narrow(columns, reaches, doubts.astype(np.float32).view(np.int32) >> 16, tables, middle, unit)
+    tables = np.insert(balls.scores, balls.offsets[1:], 1.0)[::-1].copy()
+    narrow = columns, reaches, doubts.astype(np.float32).view(np.int32) >> 16, tables
+    return Frame(balls.scale, middle, unit), Boxed(balls.offsets, centres, balls.squares, balls.scale, *narrow)
 
 
 @kernel
@@ -112,147 +115,136 @@ def score_rows(
     rows: FloatArray,
     records: NarrowArray,
     cells: IntArray,
-    balls: Balls,
-    narrow: Narrow,
+    offsets: IntArray,
+    centres: FloatArray,
+    squares: FloatArray,
+    scale: float,
+    columns: NarrowArray,
+    reaches: NarrowArray,
+    doubts: WordArray,
+    tables: FloatArray,
     scores: FloatArray,
 ) -> None:
-    """Fill in the mean score of each row over all samples; `records` and `cells` are what `inne_order.sort` returns."""
-    offsets, n_members = balls.offsets, len(balls.offsets) - 1
-    block, boxes = (
-        np.empty(GROUP * FEATURES * _GROUPS, np.float32),
-        np.zeros((2 * FEATURES, _GROUPS + LANES), np.float32),
-    )
-    exact, reached = np.zeros((FEATURES, _ROWS)), np.empty(len(balls.squares), np.uint64)
-    kept, totals = np.empty((_AT_ONCE, _ROWS), np.int32), np.empty(_ROWS)
-    last = 0
+    """Fill in the mean score of each row over all samples.
+
+    `records` and `cells` are what `inne_order.sort` returns, the rest the fields of `Boxed`, which take a microsecond
+    less one by one.
+    """
+    boxed = Boxed(offsets, centres, squares, scale, columns, reaches, doubts, tables)
+    n_members, last = len(offsets) - 1, 0
+    block, kept = _aligned(FEATURES * _ROWS).view(np.float32), _aligned(_AT_ONCE * _ROWS).reshape(_AT_ONCE, _ROWS)
+    boxes, groups = np.empty(2 * FEATURES * _GROUPS, np.float32), np.empty((2, _GROUPS), np.int32)
+    reached, exact = np.empty((2, len(reaches)), np.int32), np.zeros((FEATURES, _ROWS))
+    totals = np.empty(_ROWS)
     while last < len(cells) - 1:
         first, last = last, last + 1
         while last < len(cells) - 1 and cells[last + 1] - cells[first] <= _GROUPS:
             last += 1
-        start, stop = GROUP * cells[first], min(GROUP * cells[last], len(rows))
-        here, n_groups, loaded = records[RECORD * start : RECORD * stop], cells[last] - cells[first], np.uint64(0)
-        _load_block(here, block, boxes)
-        _find_reached(boxes, cells[first : last + 1], narrow, reached)
+        start, stop, n_groups = GROUP * cells[first], min(GROUP * cells[last], len(rows)), cells[last] - cells[first]
+        here, loaded = records[RECORD * start : RECORD * stop], np.uint64(0)
+        _load_block(here, block)
+        _set_boxes(here, cells[first : last + 1], boxes, groups)
+        _find_reached(boxes, groups[:, : last - first], boxed, reached)
         totals[:] = 0.0
         for member in range(n_members):
-            begin, end, ranks = offsets[member], offsets[member + 1], kept[member % _AT_ONCE]
-            _cover(block, narrow, reached, begin, end, n_groups, ranks)
-            doubted = _in_doubt(ranks, n_groups, narrow.doubts[member])
+            ranks = kept[member % _AT_ONCE]
+            _cover(block, boxed, reached, member, n_groups, ranks)
+            doubted = _in_doubt(ranks, n_groups, doubts[member])
             if doubted & ~loaded:
-                _load_exact(rows, balls.scale, here, doubted & ~loaded, exact)
+                _load_exact(rows, scale, here, doubted & ~loaded, exact)
                 loaded |= doubted
             while doubted:
-                _decide(exact, lowest(doubted), balls, reached, begin, end, ranks)
+                _decide(exact, lowest(doubted), boxed, reached, member, ranks)
                 doubted &= doubted - np.uint64(1)
             if (member + 1) % _AT_ONCE == 0:
-                _add_four(kept, narrow.tables, offsets, member + 1 - _AT_ONCE, totals[: stop - start])
+                _add_four(kept, boxed, member + 1 - _AT_ONCE, totals[: stop - start])
         for member in range(n_members - n_members % _AT_ONCE, n_members):
-            _add_one(kept, narrow.tables, offsets, member, totals[: stop - start])
+            _add_one(kept, boxed, member, totals[: stop - start])
         for slot in range(stop - start):
             scores[int(here[RECORD * slot + FEATURES])] = totals[slot] / n_members
 
 
 @kernel
-def _load_block(records: NarrowArray, block: NarrowArray, boxes: NarrowArray) -> None:
-    """Transpose the rows of each group, and measure the box around them; rows past the end are out of reach."""
+def _aligned(size: int) -> WordArray:
+    """Room for words from where a line of the cache begins: a register's worth of them lies in one line."""
+    room = np.empty(size + 16, np.int32)
+    first = -room.ctypes.data % 64 // 4
+    return room[first : first + size]
+
+
+@kernel
+def _load_block(records: NarrowArray, block: NarrowArray) -> None:
+    """Transpose the rows of each group; rows past the end are out of reach."""
     n_rows = len(records) // RECORD
-    for group in range(-(-n_rows // GROUP)):
-        first, place = GROUP * group, GROUP * FEATURES * group
-        lows = highs = load8(records, RECORD * first)
-        for slot in range(GROUP):
-            row = min(first + slot, n_rows - 1)
+    for slot in range(-(-n_rows // GROUP) * GROUP):
+        place = FEATURES * (slot - slot % GROUP) + slot % GROUP
+        for feature in range(FEATURES):
+            block[place + GROUP * feature] = records[RECORD * slot + feature] if slot < n_rows else np.float32(EDGE)
+
+
+@kernel
+def _set_boxes(records: NarrowArray, cells: IntArray, boxes: NarrowArray, groups: WordArray) -> None:
+    """Measure the box around each cell, never smaller than it is, and tell which groups are in it."""
+    for cell in range(len(cells) - 1):
+        first, last = cells[cell] - cells[0], cells[cell + 1] - cells[0]
+        bits_of_groups = ((np.uint64(1) << np.uint64(last - first)) - np.uint64(1)) << np.uint64(first)
+        groups[0, cell], groups[1, cell] = np.int32(bits_of_groups), np.int32(bits_of_groups >> np.uint64(32))
+        lows = highs = load8(records, RECORD * GROUP * first)
+        for row in range(GROUP * first + 1, min(GROUP * last, len(records) // RECORD)):
             values = load8(records, RECORD * row)
             lows, highs = smaller(lows, values), larger(highs, values)
-            for feature in range(FEATURES):
-                block[place + GROUP * feature + slot] = records[RECORD * row + feature]
         for feature in range(FEATURES):
-            _set_box(boxes, feature, group, pick(lows, feature), pick(highs, feature))
-    for slot in range(n_rows, -(-n_rows // GROUP) * GROUP):
-        for feature in range(FEATURES):
-            block[FEATURES * (slot - slot % GROUP) + GROUP * feature + slot % GROUP] = EDGE
+            low, high = pick(lows, feature), pick(highs, feature)
+            middle, place = (low + high) * np.float32(0.5), 2 * FEATURES * cell + feature
+            boxes[place] = middle
+            boxes[place + FEATURES] = max(high - middle, middle - low) + np.float32(_BOX_SLACK)
 
 
 @kernel
-def _set_box(boxes: NarrowArray, feature: int, which: int, low: float, high: float) -> None:
-    """Note where the middle of a box is, and how far it reaches to both sides, never less than it does."""
-    middle = (low + high) * np.float32(0.5)
-    boxes[feature, which] = middle
-    boxes[FEATURES + feature, which] = max(high - middle, middle - low) + np.float32(_BOX_SLACK)
+def _find_reached(boxes: NarrowArray, groups: WordArray, boxed: Boxed, reached: WordArray) -> None:
+    """Tell for every ball which groups it may reach, as bits, from the lowest."""
+    c0, c1, c2, c3 = boxed.columns[0], boxed.columns[1], boxed.columns[2], boxed.columns[3]
+    for first in range(0, len(boxed.reaches) - LANES, LANES):
+        x0, x1, x2, x3 = load(c0, first), load(c1, first), load(c2, first), load(c3, first)
+        reach, lower, upper = load(boxed.reaches, first), fill(np.int32(0)), fill(np.int32(0))
+        for cell in range(groups.shape[1]):
+            place = 2 * FEATURES * cell
+            d0, d1 = _outside(x0, boxes, place), _outside(x1, boxes, place + 1)
+            d2, d3 = _outside(x2, boxes, place + 2), _outside(x3, boxes, place + 3)
+            inside = signs(fused(d3, d3, fused(d2, d2, fused(d1, d1, d0 * d0))) - reach)
+            lower = lower | inside & spread(groups[0], cell)
+            upper = upper | inside & spread(groups[1], cell)
+        store(reached[0], first, lower)
+        store(reached[1], first, upper)
 
 
 @kernel
-def _find_reached(boxes: NarrowArray, cells: IntArray, narrow: Narrow, reached: BitArray) -> None:
-    """Tell for every ball which groups it may reach, as bits, from the lowest.
-
-    A cell's groups are only compared with the balls that may reach the box around the cell.
-    """
-    columns, reaches, near = narrow.columns, narrow.reaches, np.empty(-(-len(reached) // LANES), np.uint64)
-    around = np.empty((2 * FEATURES, 1), np.float32)
-    reached[:] = 0
-    for cell in range(len(cells) - 1):
-        first, n_groups = cells[cell] - cells[0], cells[cell + 1] - cells[cell]
-        _surround(boxes[:, first : first + n_groups], around)
-        _find_near(around, columns, reaches, near)
-        place, groups = np.uint64(first), (np.uint64(1) << np.uint64(n_groups)) - np.uint64(1)
-        m0, m1, m2, m3 = load(boxes[0], first), load(boxes[1], first), load(boxes[2], first), load(boxes[3], first)
-        h0, h1, h2, h3 = load(boxes[4], first), load(boxes[5], first), load(boxes[6], first), load(boxes[7], first)
-        for part in range(len(near)):
-            balls = near[part]
-            while balls:
-                ball = LANES * part + lowest(balls)
-                balls &= balls - np.uint64(1)
-                d0, d1 = _outside(spread(columns[0], ball), m0, h0), _outside(spread(columns[1], ball), m1, h1)
-                d2, d3 = _outside(spread(columns[2], ball), m2, h2), _outside(spread(columns[3], ball), m3, h3)
-                beyond = fused(d3, d3, fused(d2, d2, fused(d1, d1, d0 * d0))) - spread(reaches, ball)
-                reached[ball] |= (negative(beyond) & groups) << place
+def _outside(values: Any, boxes: NarrowArray, place: int) -> Any:
+    """How far values lie outside of a box."""
+    return above_zero(absolute(values - spread(boxes, place)) - spread(boxes, place + FEATURES))
 
 
 @kernel
-def _surround(boxes: NarrowArray, around: NarrowArray) -> None:
-    """Measure the box around some boxes."""
-    for feature in range(FEATURES):
-        middles, halves = boxes[feature], boxes[FEATURES + feature]
-        _set_box(around, feature, 0, (middles - halves).min(), (middles + halves).max())
+def _groups(reached: WordArray, ball: int) -> np.uint64:
+    """The groups that a ball may reach."""
+    return np.uint64(np.uint32(reached[1, ball])) << np.uint64(32) | np.uint64(np.uint32(reached[0, ball]))
 
 
 @kernel
-def _find_near(around: NarrowArray, columns: NarrowArray, reaches: NarrowArray, near: BitArray) -> None:
-    """Tell which balls may reach a box, as bits, sixteen balls a number.
-
-    All of them before any is followed up: so the processor knows in time how many there are.
-    """
-    c0, c1, c2, c3 = columns[0], columns[1], columns[2], columns[3]
-    m0, m1, m2, m3 = fill(around[0, 0]), fill(around[1, 0]), fill(around[2, 0]), fill(around[3, 0])
-    h0, h1, h2, h3 = fill(around[4, 0]), fill(around[5, 0]), fill(around[6, 0]), fill(around[7, 0])
-    for part in range(len(near)):
-        ball = LANES * part
-        d0, d1 = _outside(load(c0, ball), m0, h0), _outside(load(c1, ball), m1, h1)
-        d2, d3 = _outside(load(c2, ball), m2, h2), _outside(load(c3, ball), m3, h3)
-        near[part] = negative(fused(d3, d3, fused(d2, d2, fused(d1, d1, d0 * d0))) - load(reaches, ball))
-
-
-@kernel
-def _outside(value: Any, middle: Any, half: Any) -> Any:
-    """How far values lie outside of boxes."""
-    return above_zero(absolute(value - middle) - half)
-
-
-@kernel
-def _cover(
-    block: NarrowArray, narrow: Narrow, reached: BitArray, begin: int, end: int, n_groups: int, ranks: WordArray
-) -> None:
+def _cover(block: NarrowArray, boxed: Boxed, reached: WordArray, member: int, n_groups: int, ranks: WordArray) -> None:
     """Keep for each row the smallest of a sample's balls that may cover it: its rank, and by how much it does.
 
     The rank is the upper half of a word, larger for a smaller ball. The lower half is that of the negative float by
     which the squared distance is within reach, so that words are ordered by rank.
     """
-    c0, c1, c2, c3 = narrow.columns[0], narrow.columns[1], narrow.columns[2], narrow.columns[3]
+    c0, c1, c2, c3 = boxed.columns[0], boxed.columns[1], boxed.columns[2], boxed.columns[3]
+    begin, end = boxed.offsets[member], boxed.offsets[member + 1]
     for group in range(n_groups):
         store(ranks, GROUP * group, fill(np.int32(_UNCOVERED)))
     for ball in range(begin, end):
-        groups, rank = reached[ball], fill(np.int32((end - ball) << 16 | _UNCOVERED))
+        groups, rank = _groups(reached, ball), fill(np.int32((end - ball) << 16 | _UNCOVERED))
         x0, x1, x2, x3 = spread(c0, ball), spread(c1, ball), spread(c2, ball), spread(c3, ball)
-        reach = fill(-narrow.reaches[ball])
+        reach = fill(-boxed.reaches[ball])
         while groups:
             slot = GROUP * lowest(groups)
             groups &= groups - np.uint64(1)
@@ -292,21 +284,14 @@ def _load_exact(rows: FloatArray, scale: float, records: NarrowArray, groups: np
 
 
 @kernel
-def _decide(
-    exact: FloatArray,
-    group: int,
-    balls: Balls,
-    reached: BitArray,
-    begin: int,
-    end: int,
-    ranks: WordArray,
-) -> None:
+def _decide(exact: FloatArray, group: int, boxed: Boxed, reached: WordArray, member: int, ranks: WordArray) -> None:
     """Keep for each row of a group the smallest of a sample's balls that covers it."""
-    centres, squares = balls.centres.reshape(-1), balls.squares
+    centres, squares = boxed.centres.reshape(-1), boxed.squares
+    begin, end = boxed.offsets[member], boxed.offsets[member + 1]
     first, chosen = GROUP * group, fill(np.int32(_UNCOVERED))
     x0, x1, x2, x3 = load(exact[0], first), load(exact[1], first), load(exact[2], first), load(exact[3], first)
     for ball in range(end - 1, begin - 1, -1):
-        if reached[ball] >> np.uint64(group) & np.uint64(1):
+        if _groups(reached, ball) >> np.uint64(group) & np.uint64(1):
             place = FEATURES * ball
             d0, d1 = x0 - spread(centres, place), x1 - spread(centres, place + 1)
             d2, d3 = x2 - spread(centres, place + 2), x3 - spread(centres, place + 3)
@@ -316,10 +301,14 @@ def _decide(
 
 
 @kernel
-def _add_four(kept: WordArray, tables: FloatArray, offsets: IntArray, member: int, totals: FloatArray) -> None:
+def _add_four(kept: WordArray, boxed: Boxed, member: int, totals: FloatArray) -> None:
     """Add four samples' scores, one after the other."""
-    t0, t1 = _table(tables, offsets, member), _table(tables, offsets, member + 1)
-    t2, t3 = _table(tables, offsets, member + 2), _table(tables, offsets, member + 3)
+    t0, t1, t2, t3 = (
+        _table(boxed, member),
+        _table(boxed, member + 1),
+        _table(boxed, member + 2),
+        _table(boxed, member + 3),
+    )
     k0, k1, k2, k3 = _halves(kept, 0), _halves(kept, 1), _halves(kept, 2), _halves(kept, 3)
     for slot in range(len(totals)):
         upper = 2 * slot + 1
@@ -327,17 +316,17 @@ def _add_four(kept: WordArray, tables: FloatArray, offsets: IntArray, member: in
 
 
 @kernel
-def _add_one(kept: WordArray, tables: FloatArray, offsets: IntArray, member: int, totals: FloatArray) -> None:
+def _add_one(kept: WordArray, boxed: Boxed, member: int, totals: FloatArray) -> None:
     """Add one sample's scores."""
-    table, halves = _table(tables, offsets, member), _halves(kept, member % _AT_ONCE)
+    table, halves = _table(boxed, member), _halves(kept, member % _AT_ONCE)
     for slot in range(len(totals)):
         totals[slot] += table[halves[2 * slot + 1]]
 
 
 @kernel
-def _table(tables: FloatArray, offsets: IntArray, member: int) -> FloatArray:
+def _table(boxed: Boxed, member: int) -> FloatArray:
     """A sample's scores by rank."""
-    return tables[len(tables) - 1 - offsets[member + 1] - member :]
+    return boxed.tables[len(boxed.tables) - 1 - boxed.offsets[member + 1] - member :]
 
 
 @kernel

@@ -1,16 +1,16 @@
-"""An order of rows in which neighbours follow each other: sixteen at a time lie in a small box, and so do 256.
+"""An order of rows in which neighbours follow each other: cells of up to 64 rows lie in small boxes.
 
 Rows are split in two at the middle of their widest feature, again and again, where the number of rows before is a
 multiple of sixteen. An order is no result: features are rounded to 32 bits here.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from detectors.kernels import kernel
-from detectors.lanes import larger, load8, pick, smaller, store
+from detectors.lanes import larger, load8, pick, read, smaller, store
 
 FloatArray = npt.NDArray[np.float64]
 NarrowArray = npt.NDArray[np.float32]
@@ -20,10 +20,10 @@ RECORD = 8
 """Numbers that make a row's record: four features, and its place among the rows; the rest is unused."""
 
 GROUP = 16
-"""Rows that follow each other and lie in a small box."""
+"""Rows of which a cell is a multiple, but the last one: as many as lie side by side in a kernel."""
 
-CELL = 256
-"""Rows at most that are a cell, a larger box."""
+CELL = 64
+"""Rows at most that are a cell: with fewer there are more boxes to look at, with more they are larger."""
 
 MOST_ROWS = 2**16
 """Rows at most that are put in order: their records fit the caches, and a place fits 32 bits of a float."""
@@ -36,6 +36,24 @@ _MOST_WAITING = 2 * 64
 _MOST_TRIES = 32  # more than rows in any ordinary order need; whatever is left then makes boxes larger, and no harm
 
 
+class Frame(NamedTuple):
+    """Units in which centres lie within 1.
+
+    Attributes
+    ----------
+    scale : float
+        What features are multiplied by,
+    middle : ndarray of shape (4,), float64
+        what is subtracted then,
+    unit : float
+        and what the difference is multiplied by.
+    """
+
+    scale: float
+    middle: FloatArray
+    unit: float
+
+
 @kernel
 def sort(rows: FloatArray, scale: float, middle: FloatArray, unit: float) -> tuple[NarrowArray, IntArray]:
     """Put rows in order.
@@ -44,12 +62,8 @@ def sort(rows: FloatArray, scale: float, middle: FloatArray, unit: float) -> tup
     ----------
     rows : ndarray of shape (n_rows, n_features), float64
         At most `MOST_ROWS`, of at most four features.
-    scale : float
-        What features are multiplied by,
-    middle : ndarray of shape (4,), float64
-        what is subtracted then,
-    unit : float
-        and what the difference is multiplied by.
+    scale, middle, unit
+        Fields of `Frame`.
 
     Returns
     -------
@@ -60,26 +74,24 @@ def sort(rows: FloatArray, scale: float, middle: FloatArray, unit: float) -> tup
     """
     n_rows = len(rows)
     records = np.zeros(RECORD * n_rows, np.float32)
-    for feature in range(rows.shape[1]):
-        shift = middle[feature]
-        for row in range(n_rows):
-            value = (rows[row, feature] * scale - shift) * unit
-            records[RECORD * row + feature] = min(max(value, -EDGE), EDGE)
     for row in range(n_rows):
+        for feature in range(rows.shape[1]):
+            value = (rows[row, feature] * scale - middle[feature]) * unit
+            records[RECORD * row + feature] = min(max(value, -EDGE), EDGE)
         records[RECORD * row + 4] = row
     cells, n_cells = np.empty(n_rows // GROUP + 2, np.int64), 0
     starts, stops, waiting = np.empty(_MOST_WAITING, np.int64), np.empty(_MOST_WAITING, np.int64), 1
-    starts[0], stops[0], cell_ends = 0, n_rows, 0
+    starts[0], stops[0] = 0, n_rows
     while waiting:
         waiting -= 1
         start, stop = starts[waiting], stops[waiting]
-        if start >= cell_ends and stop - start <= CELL:
-            cells[n_cells], cell_ends = start // GROUP, stop
+        if stop - start <= CELL:
+            cells[n_cells] = start // GROUP
             n_cells += 1
-        if stop - start > GROUP:
-            middle_row = _split(records, start, stop)
-            starts[waiting], stops[waiting] = middle_row, stop
-            starts[waiting + 1], stops[waiting + 1] = start, middle_row
+        else:
+            between = _split(records, start, stop)
+            starts[waiting], stops[waiting] = between, stop
+            starts[waiting + 1], stops[waiting + 1] = start, between
             waiting += 2
     cells[n_cells] = -(-n_rows // GROUP)
     return records, cells[: n_cells + 1]
@@ -118,7 +130,7 @@ def _partition(records: NarrowArray, start: int, stop: int, feature: int, pivot:
     left = start
     for row in range(start, stop):
         this, other = load8(records, RECORD * row), load8(records, RECORD * left)
-        inside = records[RECORD * row + feature] <= pivot
+        inside = read(records, RECORD * row + feature) <= pivot
         store(records, RECORD * row, other)
         store(records, RECORD * left, this)
         left += inside

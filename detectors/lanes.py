@@ -128,6 +128,16 @@ def spread(typing: Any, array: Any, index: Any) -> Any:  # noqa: ARG001
 
 
 @_instruction
+def read(typing: Any, array: Any, index: Any) -> Any:  # noqa: ARG001
+    """One number of an array."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(_address(context, builder, signature.args[0], *args))
+
+    return array.dtype(array, index), build
+
+
+@_instruction
 def pick(typing: Any, lanes: Any, index: Any) -> Any:  # noqa: ARG001
     """The number in one of the lanes."""
     return lanes.element(lanes, types.intp), lambda _, builder, __, args: builder.extract_element(*args)
@@ -155,6 +165,7 @@ _operator(operator.add, "fadd", "add")
 _operator(operator.sub, "fsub", "sub")
 _operator(operator.mul, "fmul", "mul")
 _operator(operator.and_, None, "and_")
+_operator(operator.or_, None, "or_")
 
 
 @_instruction
@@ -244,19 +255,14 @@ def bits(typing: Any, outcome: Any) -> Any:  # noqa: ARG001
 
 
 @_instruction
-def negative(typing: Any, lanes: Any) -> Any:  # noqa: ARG001
-    """Where numbers of 32 bits have a sign, as an integer: lane 0 in its lowest bit."""
+def signs(typing: Any, lanes: Any) -> Any:  # noqa: ARG001
+    """All bits where numbers of 32 bits have a sign, else none."""
+    ints = _lanes(types.int32, lanes.count)
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
-        words = builder.bitcast(args[0], ir.VectorType(_WORD, lanes.count))
-        parts = []
-        for first in range(0, lanes.count, 8):  # what AVX2 has an instruction for
-            places = ir.Constant(ir.VectorType(_WORD, 8), list(range(first, first + 8)))
-            part = builder.icmp_signed("<", builder.shuffle_vector(words, words, places), _constant(0, 8))
-            parts.append(builder.shl(_as_bits(builder, part, 8), ir.Constant(ir.IntType(64), first)))
-        return parts[0] if len(parts) == 1 else builder.or_(*parts)
+        return builder.ashr(builder.bitcast(args[0], ints.vector), _constant(31, lanes.count))
 
-    return types.uint64(lanes), build
+    return ints(lanes), build
 
 
 @_instruction

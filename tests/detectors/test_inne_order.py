@@ -39,11 +39,11 @@ def extent(features: np.ndarray, size: int) -> float:
 
 @pytest.mark.parametrize("n_features", [1, 2, 4])
 def test_rows_that_follow_each_other_lie_near_each_other(n_features):
-    rows = np.random.default_rng(0).uniform(size=(64 * GROUP, n_features))
+    rows = np.random.default_rng(0).uniform(size=(16 * CELL, n_features))
     features, _, _ = in_order(rows)
-    # A cube of which there are 64 has edges of 64 ** (-1 / n_features), and a box is at most twice as long as wide.
-    assert extent(features, GROUP) < 2.0 * 64 ** (-1 / n_features)
-    assert extent(rows, GROUP) > 0.8
+    # A cube of which there are 16 has edges of 16 ** (-1 / n_features), and a box is at most twice as long as wide.
+    assert extent(features, CELL) < 2.0 * 16 ** (-1 / n_features)
+    assert extent(rows, CELL) > 0.9
 
 
 def test_clusters_are_told_apart():

@@ -4,7 +4,7 @@ from numba.core.errors import TypingError
 
 from detectors import lanes
 from detectors.kernels import kernel
-from detectors.lanes import LANES, fill, larger, load, load8, lowest, negative, smaller, spread, store
+from detectors.lanes import LANES, fill, larger, load, load8, lowest, smaller, spread, store
 
 ONE = np.random.default_rng(0).normal(size=LANES + 4)
 OTHER = np.random.default_rng(1).normal(size=LANES + 4)
@@ -66,7 +66,7 @@ def test_products_and_sums_of_64_bits_are_rounded_one_by_one():
     assert (found == 0.0).all()
 
 
-def narrow(numbers: np.ndarray, found: np.ndarray, ints: np.ndarray, signs: np.ndarray) -> None:
+def narrow(numbers: np.ndarray, found: np.ndarray, ints: np.ndarray, outcomes: np.ndarray, picked: np.ndarray) -> None:
     some = load(numbers, 0)
     store(found, 0, lanes.absolute(some))
     store(found, LANES, lanes.above_zero(some))
@@ -74,27 +74,29 @@ def narrow(numbers: np.ndarray, found: np.ndarray, ints: np.ndarray, signs: np.n
     store(ints, 0, lanes.as_ints(some))
     store(ints, LANES, lanes.upper_half(lanes.as_ints(some)))
     store(ints, 2 * LANES, lanes.as_ints(some) & fill(np.int32(0xFFFF)))
-    signs[0] = negative(some)
-    signs[1] = negative(load8(numbers, 4))
-    signs[2] = lanes.bits(lanes.at_most(some, fill(np.float32(0.0))))
+    store(ints, 3 * LANES, lanes.signs(some) | lanes.as_ints(fill(np.float32(0.0))))
+    outcomes[0] = lanes.bits(lanes.at_most(some, fill(np.float32(0.0))))
+    outcomes[1] = lanes.bits(lanes.at_most(load8(numbers, 4), load8(numbers, 5)))
+    picked[0], picked[1] = lanes.pick(some, 7), lanes.read(numbers, 8)
 
 
 def test_numbers_of_32_bits_and_their_bits():
     numbers = ONE[:LANES].astype(np.float32)
     numbers[[2, 3]] = [0.0, -0.0]
-    found, ints, signs = np.empty((3, LANES), np.float32), np.empty((3, LANES), np.int32), np.empty(3, np.uint64)
-    kernel(narrow)(numbers, found.reshape(-1), ints.reshape(-1), signs)
+    found, ints = np.empty((3, LANES), np.float32), np.empty((4, LANES), np.int32)
+    outcomes, picked = np.empty(2, np.uint64), np.empty(2, np.float32)
+    kernel(narrow)(numbers, found.reshape(-1), ints.reshape(-1), outcomes, picked)
     np.testing.assert_array_equal(found[0], np.abs(numbers))
     np.testing.assert_array_equal(found[1], np.where(numbers > 0, numbers, 0))
     np.testing.assert_allclose(found[2], numbers.astype(np.float64) ** 2 + 1.0, rtol=2.0**-23)
     words = numbers.view(np.int32)
-    np.testing.assert_array_equal(ints, [words, words >> 16, words & 0xFFFF])
+    np.testing.assert_array_equal(ints, [words, words >> 16, words & 0xFFFF, words >> 31])
     places = 2 ** np.arange(LANES)
-    assert signs.tolist() == [
-        (np.signbit(numbers) * places).sum(),
-        (np.signbit(numbers[4:12]) * places[:8]).sum(),
+    assert outcomes.tolist() == [
         ((numbers <= 0) * places).sum(),
+        ((numbers[4:12] <= numbers[5:13]) * places[:8]).sum(),
     ]
+    np.testing.assert_array_equal(picked, numbers[7:9])
 
 
 def test_the_lowest_bit():
