@@ -83,10 +83,10 @@ def one_row(library: str, d: int, psi: int, times: int) -> float:
 
 
 def one_row_in_the_kernel(library: str, d: int, psi: int, times: int) -> float:
-    from detectors.inne_kernels import score_few
+    from detectors.inne_boxes import score_few
 
     detector, row, out = scorer(library, psi, d).__self__, data(2_000, d)[5:6].copy(), np.empty(1)
-    arguments = (row, detector._balls, detector._columns, detector._picks, False, out)
+    arguments = (row, out, *detector._boxed)
     return cpu_seconds(lambda: [score_few(*arguments) for _ in range(times)]) / times
 
 

@@ -205,9 +205,7 @@ class INNE(RowDetector):
             width == self.n_features_in_ <= inne_boxes.FEATURES
             and np.diff(self.offsets_).max() <= inne_boxes.MOST_BALLS
         )
-        self._boxed: tuple[Any, Any] | None = None
-        if few and self.scoring == "isolation":
-            self._boxed = inne_boxes.prepare(self._balls)
+        self._boxed = inne_boxes.prepare(self._balls) if few and self.scoring == "isolation" else None
 
     def _threshold(self, rows: FloatArray, random: np.random.RandomState) -> float:
         threshold: float | None
@@ -255,7 +253,9 @@ class INNE(RowDetector):
 
     def _scores(self, rows: FloatArray) -> FloatArray:
         scores = np.empty(len(rows))
-        if len(rows) <= _FEW_ROWS:
+        if len(rows) <= _FEW_ROWS and self._boxed is not None:
+            inne_boxes.score_few(rows, scores, *self._boxed)
+        elif len(rows) <= _FEW_ROWS:
             graded = self.scoring == "graded"
             kernels.score_few(rows, self._balls, self._columns, self._picks, graded, scores)
         else:
@@ -270,11 +270,11 @@ class INNE(RowDetector):
         """Fill in the scores of a thread's share by the fastest kernel there is; all give the same bits."""
         balls, graded = self._balls, self.scoring == "graded"
         if self._boxed is not None:
-            frame, boxed = self._boxed
+            boxed: Any = self._boxed
             for start in range(0, len(rows), inne_order.MOST_ROWS):
                 span = slice(start, start + inne_order.MOST_ROWS)
-                records, cells = inne_order.sort(rows[span], *frame)
-                inne_boxes.score_rows(rows[span], records, cells, *boxed, scores[span])
+                records, cells = inne_order.sort(rows[span], boxed.scale, boxed.middle, boxed.unit)
+                inne_boxes.score_rows(rows[span], records, cells, scores[span], *boxed)
         elif graded and len(self._columns) == inne_nearest.FEATURES:
             centres = balls.offsets, balls.features, balls.centres, balls.medians, balls.scale
             inne_nearest.score_rows(rows, *centres, kernels.FAR, scores)

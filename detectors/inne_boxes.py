@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.inne_kernels import FAR, Balls
-from detectors.inne_order import EDGE, GROUP, RECORD, Frame
+from detectors.inne_order import EDGE, GROUP, RECORD
 from detectors.kernels import kernel
 from detectors.lanes import (
     LANES,
@@ -45,6 +45,7 @@ NarrowArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 WordArray = npt.NDArray[np.int32]
 BitArray = npt.NDArray[np.uint64]
+HalfArray = npt.NDArray[np.uint16]
 
 FEATURES = 4
 """Columns of the centres, padded."""
@@ -80,6 +81,10 @@ class Boxed(NamedTuple):
     tables : ndarray of shape (n_centres + n_members,), float64
         For each sample, the last one first, the score of a row that no ball covers, and those of its balls from the
         largest to the smallest.
+    middle : ndarray of shape (4,), float64
+        What is subtracted from features in units of the scale,
+    unit : float
+        and what the difference is multiplied by, a power of two.
     """
 
     offsets: IntArray
@@ -90,10 +95,12 @@ class Boxed(NamedTuple):
     reaches: NarrowArray
     doubts: WordArray
     tables: FloatArray
+    middle: FloatArray
+    unit: float
 
 
-def prepare(balls: Balls) -> tuple[Frame, Boxed]:
-    """Derive from the balls what `inne_order.sort` and `score_rows` need."""
+def prepare(balls: Balls) -> Boxed:
+    """Derive from the balls what the kernels need besides."""
     centres, n_centres = balls.centres, len(balls.centres)
     middle = centres.min(axis=0) / 2.0 + centres.max(axis=0) / 2.0
     centred = centres - middle
@@ -107,7 +114,7 @@ def prepare(balls: Balls) -> tuple[Frame, Boxed]:
     doubts = np.maximum.reduceat(bounds, balls.offsets[:-1]) * (2.0 + 2.0**-10)
     tables = np.insert(balls.scores, balls.offsets[1:], 1.0)[::-1].copy()
     narrow = columns, reaches, doubts.astype(np.float32).view(np.int32) >> 16, tables
-    return Frame(balls.scale, middle, unit), Boxed(balls.offsets, centres, balls.squares, balls.scale, *narrow)
+    return Boxed(balls.offsets, centres, balls.squares, balls.scale, *narrow, middle, unit)
 
 
 @kernel
@@ -115,6 +122,7 @@ def score_rows(
     rows: FloatArray,
     records: NarrowArray,
     cells: IntArray,
+    scores: FloatArray,
     offsets: IntArray,
     centres: FloatArray,
     squares: FloatArray,
@@ -123,14 +131,15 @@ def score_rows(
     reaches: NarrowArray,
     doubts: WordArray,
     tables: FloatArray,
-    scores: FloatArray,
+    middle: FloatArray,
+    unit: float,
 ) -> None:
     """Fill in the mean score of each row over all samples.
 
-    `records` and `cells` are what `inne_order.sort` returns, the rest the fields of `Boxed`, which take a microsecond
-    less one by one.
+    `records` and `cells` are what `inne_order.sort` returns, the rest the fields of `Boxed`: to pass them one by one
+    takes a microsecond less.
     """
-    boxed = Boxed(offsets, centres, squares, scale, columns, reaches, doubts, tables)
+    boxed = Boxed(offsets, centres, squares, scale, columns, reaches, doubts, tables, middle, unit)
     n_members, last = len(offsets) - 1, 0
     block, kept = _aligned(FEATURES * _ROWS).view(np.float32), _aligned(_AT_ONCE * _ROWS).reshape(_AT_ONCE, _ROWS)
     boxes, groups = np.empty(2 * FEATURES * _GROUPS, np.float32), np.empty((2, _GROUPS), np.int32)
@@ -333,3 +342,78 @@ def _table(boxed: Boxed, member: int) -> FloatArray:
 def _halves(kept: WordArray, which: int) -> Any:
     """Words as halves: an upper one follows its lower one on all processors there are."""
     return kept[which].view(np.uint16)
+
+
+@kernel
+def score_few(
+    rows: FloatArray,
+    scores: FloatArray,
+    offsets: IntArray,
+    centres: FloatArray,
+    squares: FloatArray,
+    scale: float,
+    columns: NarrowArray,
+    reaches: NarrowArray,
+    doubts: WordArray,
+    tables: FloatArray,
+    middle: FloatArray,
+    unit: float,
+) -> None:
+    """Do what `score_rows` does one row at a time, each compared with sixteen balls at once."""
+    boxed = Boxed(offsets, centres, squares, scale, columns, reaches, doubts, tables, middle, unit)
+    n_members, n_features = len(offsets) - 1, rows.shape[1]
+    near, row = np.zeros(len(reaches) // 64 + 2, np.uint64), np.zeros(FEATURES)
+    for which in range(len(rows)):
+        for feature in range(n_features):
+            row[feature] = min(max(rows[which, feature] * scale, -FAR), FAR)
+        _find_near(row, boxed, near.view(np.uint16))
+        total = 0.0
+        for member in range(n_members):
+            total += _score(row, boxed, near, member)
+        scores[which] = total / n_members
+
+
+@kernel
+def _find_near(row: FloatArray, boxed: Boxed, near: HalfArray) -> None:
+    """Tell which balls may cover a row, as bits, sixteen balls a number."""
+    c0, c1, c2, c3 = boxed.columns[0], boxed.columns[1], boxed.columns[2], boxed.columns[3]
+    x0, x1, x2, x3 = (
+        _narrowed(row, boxed, 0),
+        _narrowed(row, boxed, 1),
+        _narrowed(row, boxed, 2),
+        _narrowed(row, boxed, 3),
+    )
+    for ball in range(0, len(boxed.squares), LANES):
+        d0, d1, d2, d3 = load(c0, ball) - x0, load(c1, ball) - x1, load(c2, ball) - x2, load(c3, ball) - x3
+        square = fused(d3, d3, fused(d2, d2, fused(d1, d1, d0 * d0)))
+        near[ball // LANES] = bits(at_most(square, load(boxed.reaches, ball)))
+
+
+@kernel
+def _narrowed(row: FloatArray, boxed: Boxed, feature: int) -> Any:
+    """A row's feature in 32 bits."""
+    return fill(np.float32(min(max((row[feature] - boxed.middle[feature]) * boxed.unit, -EDGE), EDGE)))
+
+
+@kernel
+def _score(row: FloatArray, boxed: Boxed, near: BitArray, member: int) -> Any:
+    """One sample's score of a row."""
+    ball, end = boxed.offsets[member], boxed.offsets[member + 1]
+    while ball < end:
+        balls = near[ball // 64] >> np.uint64(ball % 64)
+        if balls == 0:
+            ball += 64 - ball % 64
+            continue
+        ball += lowest(balls)
+        if ball < end and _covers(boxed, ball, row):
+            return boxed.tables[len(boxed.tables) - 1 - member - ball]
+        ball += 1
+    return 1.0
+
+
+@kernel
+def _covers(boxed: Boxed, ball: int, row: FloatArray) -> bool:
+    """Tell whether a ball covers a row."""
+    d0, d1 = row[0] - boxed.centres[ball, 0], row[1] - boxed.centres[ball, 1]
+    d2, d3 = row[2] - boxed.centres[ball, 2], row[3] - boxed.centres[ball, 3]
+    return bool(((d0 * d0 + d1 * d1) + d2 * d2) + d3 * d3 <= boxed.squares[ball])

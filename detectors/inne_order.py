@@ -4,7 +4,7 @@ Rows are split in two at the middle of their widest feature, again and again, wh
 multiple of sixteen. An order is no result: features are rounded to 32 bits here.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,24 +36,6 @@ _MOST_WAITING = 2 * 64
 _MOST_TRIES = 32  # more than rows in any ordinary order need; whatever is left then makes boxes larger, and no harm
 
 
-class Frame(NamedTuple):
-    """Units in which centres lie within 1.
-
-    Attributes
-    ----------
-    scale : float
-        What features are multiplied by,
-    middle : ndarray of shape (4,), float64
-        what is subtracted then,
-    unit : float
-        and what the difference is multiplied by.
-    """
-
-    scale: float
-    middle: FloatArray
-    unit: float
-
-
 @kernel
 def sort(rows: FloatArray, scale: float, middle: FloatArray, unit: float) -> tuple[NarrowArray, IntArray]:
     """Put rows in order.
@@ -63,7 +45,7 @@ def sort(rows: FloatArray, scale: float, middle: FloatArray, unit: float) -> tup
     rows : ndarray of shape (n_rows, n_features), float64
         At most `MOST_ROWS`, of at most four features.
     scale, middle, unit
-        Fields of `Frame`.
+        Fields of `inne_boxes.Boxed`.
 
     Returns
     -------

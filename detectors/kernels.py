@@ -37,8 +37,22 @@ class _CacheImpl(caching.CompileResultCacheImpl):
     _locator_classes = [_BakedLocator, *_others]  # noqa: RUF012
 
 
+class _Index(caching.IndexDataCacheFile):
+    def _load_index(self) -> Any:
+        """What was compiled; nothing if that was for a class of arguments that is no more."""
+        try:
+            return super()._load_index()
+        except (AttributeError, ImportError):
+            return {}
+
+
 class _KernelCache(caching.FunctionCache):
     _impl_class = _CacheImpl
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        stamp = self._impl.locator.get_source_stamp()
+        self._cache_file = _Index(self._cache_path, self._impl.filename_base, stamp)
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
         return (*super()._index_key(sig, codegen), _LANES)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from detectors import inne_boxes, inne_order
 from detectors import inne_kernels as kernels
-from detectors.inne import INNE
+from detectors.inne import _FEW_ROWS, INNE
 from tests import strategies
 from tests.detectors import reference_inne as reference
 
@@ -19,7 +19,9 @@ def by_the_general_kernel(detector: INNE, rows: np.ndarray) -> np.ndarray:
 
 
 def one_by_one(detector: INNE, rows: np.ndarray) -> np.ndarray:
-    return np.concatenate([detector.anomaly_score(rows[k : k + 1]) for k in range(len(rows))])
+    scores = np.empty(len(rows))
+    inne_boxes.score_few(rows, scores, *detector._boxed)
+    return scores
 
 
 @settings(max_examples=100, deadline=None)
@@ -29,7 +31,7 @@ def test_what_is_out_of_reach_changes_no_bit(rows, max_samples, n_estimators, fa
     judged = rows * 1e3 if far_away and np.abs(rows).max() < 1e200 else rows
     found = detector.anomaly_score(judged)
     np.testing.assert_array_equal(found, by_the_general_kernel(detector, judged))
-    np.testing.assert_array_equal(found[:100], one_by_one(detector, judged[:100]))
+    np.testing.assert_array_equal(found, one_by_one(detector, judged))
 
 
 @settings(max_examples=100, deadline=None)
@@ -52,7 +54,9 @@ def test_a_row_a_hair_from_the_surface_of_a_ball_is_judged_as_in_64_bits(
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     radii = np.sqrt(balls.squares[chosen, None]) / balls.scale * (1.0 + hair * random.choice([-1, 1], (400, 1)))
     rows = balls.centres[chosen, :n_features] / balls.scale + directions * radii
-    np.testing.assert_array_equal(detector.anomaly_score(rows), by_the_general_kernel(detector, rows))
+    expected = by_the_general_kernel(detector, rows)
+    np.testing.assert_array_equal(detector.anomaly_score(rows), expected)
+    np.testing.assert_array_equal(one_by_one(detector, rows), expected)
 
 
 def test_training_rows_lie_on_the_surfaces_of_balls_and_are_covered():
@@ -78,6 +82,13 @@ def test_more_rows_than_are_put_in_order_at_once():
     scores = np.empty(len(rows))
     detector._score_block(rows, scores)
     np.testing.assert_array_equal(scores, by_the_general_kernel(detector, rows))
+
+
+@pytest.mark.parametrize("n_rows", [1, _FEW_ROWS, _FEW_ROWS + 1])
+def test_few_rows(n_rows):
+    rows = np.random.default_rng(n_rows).normal(size=(200, 3))
+    detector = INNE(7, (2, 3, 40), random_state=0).fit(rows)
+    np.testing.assert_array_equal(detector.anomaly_score(rows[:n_rows]), by_the_general_kernel(detector, rows[:n_rows]))
 
 
 def test_a_sample_may_be_larger_than_a_rank_can_tell(monkeypatch):

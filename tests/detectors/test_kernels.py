@@ -4,6 +4,7 @@ import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -132,3 +133,25 @@ def test_what_was_compiled_with_other_lanes_is_not_used(monkeypatch, cache_folde
     again = kernel(fused)
     assert again(2.0, 3.0, 4.0) == 10.0
     assert not again.stats.cache_hits
+
+
+class Pair(NamedTuple):
+    one: float
+    other: float
+
+
+def total(pair):
+    return pair.one + pair.other
+
+
+def test_what_was_compiled_for_a_class_that_is_no_more_is_compiled_anew(monkeypatch, cache_folder):
+    kernel(total)(Pair(1.0, 2.0))
+    renamed = type("Couple", (Pair,), {"__module__": __name__})
+    monkeypatch.setitem(globals(), "Couple", renamed)
+    monkeypatch.delitem(globals(), "Pair")
+    again = kernel(total)
+    assert again(renamed(1.0, 2.0)) == 3.0
+    assert sum(kernel(total).stats.cache_hits.values()) == 0
+    third = kernel(total)
+    assert third(renamed(1.0, 2.0)) == 3.0
+    assert sum(third.stats.cache_hits.values()) == 1
