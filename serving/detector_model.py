@@ -20,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 
 CLASS_NAMES: Final = ["Anomaly_score", "Complementary_score"]
 _FEW: Final = 16
-_OF_A_PREDICTION: Final = ("predict", "_judge", "_rows", "tags", "metrics", "judged", "class_names")
+_OF_A_PREDICTION: Final = ("predict", "_judge", "rows", "tags", "metrics", "judged", "class_names")
 
 
 @dataclass(slots=True)
@@ -170,13 +170,15 @@ class DetectorModel:
         own = all(getattr(type(self), name) is getattr(DetectorModel, name) for name in _OF_A_PREDICTION)
         return own and self.model.detector.kind == "multivariate"
 
-    def rows(self, X: Any, names: list[str]) -> FloatArray:
+    def rows(self, X: Any, names: list[str], *, missing: bool = False) -> FloatArray:
         """What `predict` makes of its arguments.
 
         Parameters
         ----------
         X, names
             As for `predict`.
+        missing : bool
+            Whether null is a missing value (NaN).
 
         Returns
         -------
@@ -188,7 +190,17 @@ class DetectorModel:
         BadData
             Names what is wrong with the rows.
         """
-        return self._rows(X, names)
+        if isinstance(X, dict) or (isinstance(X, list) and X and isinstance(X[0], dict)):
+            X, names = numbers.table(X)
+        rows = numbers.matrix(X, names or self._names, missing=missing)
+        if names != self._names:
+            try:
+                rows = self.model.arrange(rows, names)
+            except DetectorError as error:
+                raise BadData(str(error)) from error
+        elif rows.shape[1] != len(names):
+            raise BadData(f"there are {len(names)} names for rows of {rows.shape[1]} numbers")
+        return rows if rows.flags.c_contiguous else np.ascontiguousarray(rows)
 
     def judge(self, rows: FloatArray) -> Judged:
         """Judge rows of several requests.
@@ -219,25 +231,12 @@ class DetectorModel:
         return labels
 
     def _judge(self, X: Any, names: list[str]) -> Judged:
-        rows = self._rows(X, names)
+        rows = self.rows(X, names)
         try:
             return Judged(rows, self.model.detector.anomaly_score(rows))
         except ValueError as error:
             numbers.blame_not_finite(rows, self._names)
             raise BadData(str(error)) from error
-
-    def _rows(self, X: Any, names: list[str], *, missing: bool = False) -> FloatArray:
-        if isinstance(X, dict) or (isinstance(X, list) and X and isinstance(X[0], dict)):
-            X, names = numbers.table(X)
-        rows = numbers.matrix(X, names or self._names, missing=missing)
-        if names != self._names:
-            try:
-                rows = self.model.arrange(rows, names)
-            except DetectorError as error:
-                raise BadData(str(error)) from error
-        elif rows.shape[1] != len(names):
-            raise BadData(f"there are {len(names)} names for rows of {rows.shape[1]} numbers")
-        return rows if rows.flags.c_contiguous else np.ascontiguousarray(rows)
 
     def explain(self, judged: Judged) -> FloatArray:
         """How much each feature did to the score of each row.

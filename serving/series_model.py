@@ -21,7 +21,7 @@ class SeriesModel(DetectorModel):
         if isinstance(X, dict) or (isinstance(X, list) and X and isinstance(X[0], dict)):
             X, names = numbers.table(X)
         X, names, times = self._without_times(X, names)
-        rows = self._rows(X, names, missing=True)
+        rows = self.rows(X, names, missing=True)
         numbers.blame_not_finite(rows, self._names, missing=True)
         detector: Any = self.model.detector
         try:

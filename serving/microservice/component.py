@@ -51,7 +51,6 @@ class Component:
             )
         self.user = user
         self.own = is_own(user)
-        self.batches: bool = self.own and user.batches
         self._calls = {
             name: call_of(user, name) for name in ("predict", "transform_input", "transform_output", "route")
         }
@@ -60,7 +59,7 @@ class Component:
         self._metrics = method_of(user, "metrics")
         self._judged = method_of(user, "judged")
         self._class_names = names_of(user, "class_names")
-        self.batches = self.batches and not self._raws
+        self.batches: bool = self.own and not self._raws and user.batches
 
     def raw(self, name: str) -> Callable[[Any], Any] | None:
         """The class's method for whole messages, e.g. ``predict_raw``.
