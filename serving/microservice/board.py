@@ -118,22 +118,24 @@ class Part:
             header[2], header[3], header[4] = 0, d, model
         count = header[2]
         if n == 1:
-            first, values = count % capacity * (d + 1), self._ring_values
+            place, values = count % capacity, self._ring_values
+            first = place * d
             if d <= _FEW_VALUES:
-                for place, value in enumerate(rows.ravel().tolist(), first):
-                    values[place] = value
+                for index, value in enumerate(rows.ravel().tolist(), first):
+                    values[index] = value
             else:
                 self._ring[first : first + d] = rows[0]
-            values[first + d] = float(scores[0])
+            values[capacity * d + place] = float(scores[0])
         else:
-            ring = self._ring[: capacity * (d + 1)].reshape(capacity, d + 1)
+            ring, ring_scores = self._ring_of(capacity, d)
             rows, scores = rows[-capacity:], scores[-capacity:]
             start = (count + n - len(rows)) % capacity
             until_end = capacity - start
-            for place, part in ((start, slice(until_end)), (0, slice(until_end, None))):
-                some = rows[part]
-                ring[place : place + len(some), :d] = some
-                ring[place : place + len(some), d] = scores[part]
+            ring[start : start + len(rows)] = rows[:until_end]
+            ring_scores[start : start + len(rows)] = scores[:until_end]
+            if len(rows) > until_end:
+                ring[: len(rows) - until_end] = rows[until_end:]
+                ring_scores[: len(rows) - until_end] = scores[until_end:]
         header[2] = count + n
 
     def remembered(self, d: int, model: int) -> npt.NDArray[np.float64]:
@@ -154,8 +156,14 @@ class Part:
         capacity = min(RING_ROWS, _RING_VALUES // (d + 1))
         if self._header[3] != d or self._header[4] != model or not capacity:
             return np.empty((0, d + 1))
-        ring = self._ring[: capacity * (d + 1)].reshape(capacity, d + 1)
-        return ring[: min(self._header[2], capacity)].copy()
+        ring, ring_scores = self._ring_of(capacity, d)
+        filled = min(self._header[2], capacity)
+        return np.column_stack([ring[:filled], ring_scores[:filled]])
+
+    def _ring_of(self, capacity: int, d: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The ring's rows, and their scores, which follow them."""
+        end = capacity * d
+        return self._ring[:end].reshape(capacity, d), self._ring[end : end + capacity]
 
 
 def tag(text: str) -> int:

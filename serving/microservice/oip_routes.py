@@ -179,7 +179,7 @@ def _outputs(scores: npt.NDArray[np.float64], labels: list[int]) -> Outputs:
     return [
         ("anomaly_score", scores),
         ("complementary_score", 1.0 - scores),
-        ("label", np.array(labels, np.int64)),
+        ("label", np.frombuffer(bytes(labels), np.uint8).astype(np.int64)),  # np.array() takes four times as long
     ]
 
 
