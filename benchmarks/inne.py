@@ -83,11 +83,11 @@ def one_row(library: str, d: int, psi: int, times: int) -> float:
 
 
 def one_row_in_the_kernel(library: str, d: int, psi: int, times: int) -> float:
-    from detectors.inne_boxes import score_few
+    from detectors.inne_few import score_rows
 
     detector, row, out = scorer(library, psi, d).__self__, data(2_000, d)[5:6].copy(), np.empty(1)
-    arguments = (row, out, *detector._boxed)
-    return cpu_seconds(lambda: [score_few(*arguments) for _ in range(times)]) / times
+    arguments = (row, out, *detector._narrow)
+    return cpu_seconds(lambda: [score_rows(*arguments) for _ in range(times)]) / times
 
 
 def extra_memory(library: str, n_rows: int, d: int, psi: int) -> float:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from detectors import inne_boxes, inne_nearest, inne_order
+from detectors import inne_boxes, inne_few, inne_narrow, inne_nearest, inne_order
 from detectors import inne_kernels as kernels
 from detectors.base import FloatArray, IntArray, RowDetector
 from detectors.blocks import for_each_block, rows_a_block
@@ -200,12 +200,11 @@ class INNE(RowDetector):
         self._columns = np.ascontiguousarray(centres.T)
         chosen = features if width < self.n_features_in_ else features[:, :0]
         self._picks = np.ascontiguousarray(np.repeat(chosen, np.diff(self.offsets_), axis=0).T)
-        # Whether boxes are of use, and what they need.
-        few = (
-            width == self.n_features_in_ <= inne_boxes.FEATURES
-            and np.diff(self.offsets_).max() <= inne_boxes.MOST_BALLS
-        )
-        self._boxed = inne_boxes.prepare(self._balls) if few and self.scoring == "isolation" else None
+        # Whether the kernels in 32 bits will do, and what they need.
+        few_features = width == self.n_features_in_ <= inne_narrow.FEATURES
+        few_balls = np.diff(self.offsets_).max() <= inne_narrow.MOST_BALLS
+        suits = few_features and few_balls and self.scoring == "isolation"
+        self._narrow = inne_narrow.prepare(self._balls) if suits else None
 
     def _threshold(self, rows: FloatArray, random: np.random.RandomState) -> float:
         threshold: float | None
@@ -253,8 +252,8 @@ class INNE(RowDetector):
 
     def _scores(self, rows: FloatArray) -> FloatArray:
         scores = np.empty(len(rows))
-        if len(rows) <= _FEW_ROWS and self._boxed is not None:
-            inne_boxes.score_few(rows, scores, *self._boxed)
+        if len(rows) <= _FEW_ROWS and self._narrow is not None:
+            inne_few.score_rows(rows, scores, *self._narrow)
         elif len(rows) <= _FEW_ROWS:
             graded = self.scoring == "graded"
             kernels.score_few(rows, self._balls, self._columns, self._picks, graded, scores)
@@ -269,12 +268,12 @@ class INNE(RowDetector):
     def _score_block(self, rows: FloatArray, scores: FloatArray) -> None:
         """Fill in the scores of a thread's share by the fastest kernel there is; all give the same bits."""
         balls, graded = self._balls, self.scoring == "graded"
-        if self._boxed is not None:
-            boxed: Any = self._boxed
+        if self._narrow is not None:
+            narrow: Any = self._narrow
             for start in range(0, len(rows), inne_order.MOST_ROWS):
                 span = slice(start, start + inne_order.MOST_ROWS)
-                records, cells = inne_order.sort(rows[span], boxed.scale, boxed.middle, boxed.unit)
-                inne_boxes.score_rows(rows[span], records, cells, scores[span], *boxed)
+                records, cells = inne_order.sort(rows[span], narrow.scale, narrow.middle, narrow.unit)
+                inne_boxes.score_rows(rows[span], records, cells, scores[span], *narrow)
         elif graded and len(self._columns) == inne_nearest.FEATURES:
             centres = balls.offsets, balls.features, balls.centres, balls.medians, balls.scale
             inne_nearest.score_rows(rows, *centres, kernels.FAR, scores)

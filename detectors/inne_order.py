@@ -45,7 +45,7 @@ def sort(rows: FloatArray, scale: float, middle: FloatArray, unit: float) -> tup
     rows : ndarray of shape (n_rows, n_features), float64
         At most `MOST_ROWS`, of at most four features.
     scale, middle, unit
-        Fields of `inne_boxes.Boxed`.
+        Fields of `inne_narrow.NarrowBalls`.
 
     Returns
     -------

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors import inne_boxes, inne_order
+from detectors import inne_few, inne_narrow, inne_order
 from detectors import inne_kernels as kernels
 from detectors.inne import _FEW_ROWS, INNE
 from tests import strategies
@@ -20,7 +20,7 @@ def by_the_general_kernel(detector: INNE, rows: np.ndarray) -> np.ndarray:
 
 def one_by_one(detector: INNE, rows: np.ndarray) -> np.ndarray:
     scores = np.empty(len(rows))
-    inne_boxes.score_few(rows, scores, *detector._boxed)
+    inne_few.score_rows(rows, scores, *detector._narrow)
     return scores
 
 
@@ -94,13 +94,13 @@ def test_few_rows(n_rows):
 def test_a_sample_may_be_larger_than_a_rank_can_tell(monkeypatch):
     rows = np.random.default_rng(0).normal(size=(500, 3))
     plain = INNE(4, 100, random_state=0).fit(rows).anomaly_score(rows)
-    monkeypatch.setattr(inne_boxes, "MOST_BALLS", 99)
+    monkeypatch.setattr(inne_narrow, "MOST_BALLS", 99)
     np.testing.assert_array_equal(INNE(4, 100, random_state=0).fit(rows).anomaly_score(rows), plain)
 
 
 def test_the_largest_sample_of_which_a_rank_can_tell():
-    rows = np.random.default_rng(0).normal(size=(inne_boxes.MOST_BALLS, 1))
-    detector = INNE(1, inne_boxes.MOST_BALLS, random_state=0).fit(rows)
+    rows = np.random.default_rng(0).normal(size=(inne_narrow.MOST_BALLS, 1))
+    detector = INNE(1, inne_narrow.MOST_BALLS, random_state=0).fit(rows)
     some = np.random.default_rng(1).normal(size=(100, 1))
     np.testing.assert_array_equal(detector.anomaly_score(some), by_the_general_kernel(detector, some))
 
