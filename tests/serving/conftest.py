@@ -1,9 +1,13 @@
-"""A small trained model that tests of this package share."""
+"""What tests of this package share: a small trained model, a database, and how a command is run."""
 
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from serving.proxy.database import Database, sqlite_url
+from serving.proxy.schema import upgrade
 from training.artifacts import save_model
 from training.model import Model
 from training.synthetic import clusters
@@ -19,3 +23,37 @@ def inne() -> Model:
 @pytest.fixture(scope="session")
 def inne_file(inne: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_model(inne, tmp_path_factory.mktemp("model") / "model.pkl")
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database, migrated once for all tests."""
+    path = tmp_path_factory.mktemp("database") / "inlier.db"
+    database = Database(sqlite_url(path))
+    upgrade(database)
+    database.close()
+    return path
+
+
+@pytest.fixture
+def database(tmp_path: Path, migrated: Path) -> Iterator[Database]:
+    database = Database(sqlite_url(Path(shutil.copy(migrated, tmp_path / "inlier.db"))))
+    yield database
+    database.close()
+
+
+Program = Callable[[list[str], Callable[[], None]], tuple[int, str, str]]
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
+    """Run a command in this process, by its words and its entry point; gives its status, output and errors."""
+
+    def run(words: list[str], main: Callable[[], None]) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", words)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return ended.value.code, captured.out, captured.err
+
+    return run

@@ -35,7 +35,7 @@ VARIATIONS = {
 
 
 @pytest.fixture
-def seldon(tmp_path, monkeypatch, capsys):
+def seldon(tmp_path, monkeypatch, program):
     """Run seldon-cli on a fresh home; gives its status, output and errors."""
     monkeypatch.setenv("INLIER_HOME", str(tmp_path))
     database = Database(sqlite_url(tmp_path / "inlier.db"))
@@ -48,14 +48,7 @@ def seldon(tmp_path, monkeypatch, capsys):
     front = RpcFront(app.extensions[PREDICTOR], threads=2, max_bytes=100_000)
     monkeypatch.setenv("INLIER_PROXY_GRPC_PORT", str(front.start("127.0.0.1", 0)))
 
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["seldon-cli", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return ended.value.code, captured.out, captured.err
-
-    yield run
+    yield lambda *arguments: program(["seldon-cli", *arguments], main)
     front.stop(0)
     server.shutdown()
     thread.join()

@@ -14,7 +14,7 @@ CREDENTIALS = ("v1", "secrets", "inlier-credentials")
 
 
 @pytest.fixture
-def seldon(tmp_path, monkeypatch, capsys):
+def seldon(tmp_path, monkeypatch, program):
     with RunningProxy(tmp_path / "proxy") as proxy, FakeCluster() as cluster:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("INLIER_HOME", "home")
@@ -23,14 +23,7 @@ def seldon(tmp_path, monkeypatch, capsys):
         held = base64.b64encode((tmp_path / "proxy/credentials").read_bytes()).decode()
         cluster.put(*CREDENTIALS, data={"credentials": held})
 
-        def run(*arguments):
-            monkeypatch.setattr("sys.argv", ["seldon-cli", *arguments])
-            with pytest.raises(SystemExit) as ended:
-                main()
-            captured = capsys.readouterr()
-            return ended.value.code, captured.out, captured.err
-
-        yield run, cluster
+        yield lambda *arguments: program(["seldon-cli", *arguments], main), cluster
         assert not (tmp_path / "home").exists()
 
 

@@ -8,20 +8,13 @@ from serving.cli.start_microservice import main
 
 
 @pytest.fixture
-def start(tmp_path, monkeypatch, capsys):
+def start(tmp_path, monkeypatch, program):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INLIER_HOME", "home")
     monkeypatch.setenv("KUBECONFIG", "none")
     monkeypatch.setenv("PATH", "")
 
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["start-microservice", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return ended.value.code, captured.out, captured.err
-
-    yield run
+    yield lambda *arguments: program(["start-microservice", *arguments], main)
     assert not (tmp_path / "k8s").exists()
     assert not (tmp_path / "home").exists()
 

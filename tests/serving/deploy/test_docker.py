@@ -43,21 +43,14 @@ def containers(folder):
 
 
 @pytest.fixture
-def start(tmp_path, proxy, monkeypatch, capsys):
+def start(tmp_path, proxy, monkeypatch, program):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INLIER_HOME", "home")
     monkeypatch.setenv("KUBECONFIG", "none")
     monkeypatch.setenv("INLIER_SERVER", proxy.server)
     monkeypatch.setenv("INLIER_API_KEY", proxy.key("admin"))
 
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["start-microservice", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return ended.value.code, captured.out, captured.err
-
-    return run
+    return lambda *arguments: program(["start-microservice", *arguments], main)
 
 
 def image(tag, name="inne", kind="rest"):

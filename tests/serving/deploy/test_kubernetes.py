@@ -50,15 +50,8 @@ def with_proxy(cluster, proxy):
 
 
 @pytest.fixture
-def start(cluster, monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["start-microservice", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return ended.value.code, captured.out, captured.err
-
-    return run
+def start(cluster, program):
+    return lambda *arguments: program(["start-microservice", *arguments], main)
 
 
 def test_the_seeds_command(start, cluster, proxy, tmp_path):

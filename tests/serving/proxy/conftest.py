@@ -1,4 +1,3 @@
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,28 +7,10 @@ from flask.testing import FlaskClient
 
 from serving.proxy import store
 from serving.proxy.app import create_app
-from serving.proxy.database import Database, sqlite_url
-from serving.proxy.schema import upgrade
+from serving.proxy.database import Database
 from serving.settings import GatewaySettings, HomeSettings, ProxySettings, StorageSettings, TaskSettings
 from tests.serving.proxy.fake_microservice import FakeMicroservice
 from training.storage import MemoryStorage, Storage
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database, migrated once for all tests."""
-    path = tmp_path_factory.mktemp("database") / "inlier.db"
-    database = Database(sqlite_url(path))
-    upgrade(database)
-    database.close()
-    return path
-
-
-@pytest.fixture
-def database(tmp_path: Path, migrated: Path) -> Iterator[Database]:
-    database = Database(sqlite_url(Path(shutil.copy(migrated, tmp_path / "inlier.db"))))
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A worker without Celery's loop: tests hand it the ids of tasks."""
 
-import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from serving.proxy.database import Database, sqlite_url
-from serving.proxy.schema import upgrade
+from serving.proxy.database import Database
 from serving.proxy.tables import Task
 from serving.settings import HomeSettings, StorageSettings, TaskSettings
 from serving.tasks import children, store
@@ -18,22 +16,6 @@ from serving.tasks.worker import Worker
 from training.storage import FolderStorage
 
 Add = Callable[..., str]
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("database") / "inlier.db"
-    database = Database(sqlite_url(path))
-    upgrade(database)
-    database.close()
-    return path
-
-
-@pytest.fixture
-def database(tmp_path: Path, migrated: Path) -> Iterator[Database]:
-    database = Database(sqlite_url(Path(shutil.copy(migrated, tmp_path / "inlier.db"))))
-    yield database
-    database.close()
 
 
 @pytest.fixture
