@@ -9,6 +9,8 @@ import numpy.typing as npt
 FEATURE_BINS = 32
 SCORE_BINS = 64
 
+_WIDE = 1e-12  # of the largest value: then a bin is 100 times what its edges are rounded by
+
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
@@ -49,10 +51,9 @@ class Histogram:
         edges = low * (1.0 - share) + high * share  # high - low may overflow
         edges = np.maximum.accumulate(np.clip(edges, low, high))
         width = high - low
-        if np.isfinite(width) and width > 0.0 and np.isfinite(FEATURE_BINS / width):
-            # 10 times faster than a search for each value; on an edge a value may fall to either side.
-            bins = ((known - low) * (FEATURE_BINS / width)).astype(np.int64)
-            counts = np.bincount(np.minimum(bins, FEATURE_BINS - 1), minlength=FEATURE_BINS)
+        # where edges are rounded by less than a bin
+        if _WIDE * max(abs(low), abs(high)) < width < np.inf and np.isfinite(FEATURE_BINS / width):
+            counts = np.bincount(_bins(known, edges, FEATURE_BINS / width), minlength=FEATURE_BINS)
         else:
             counts, _ = np.histogram(known, edges)
         return cls(edges, counts.astype(np.int64))
@@ -77,3 +78,13 @@ class Histogram:
     def as_dict(self) -> dict[str, Any]:
         """Edges and counts as lists, for JSON."""
         return {"edges": self.edges.tolist(), "counts": self.counts.tolist()}
+
+
+def _bins(
+    values: npt.NDArray[np.float64], edges: npt.NDArray[np.float64], bins_per_unit: float
+) -> npt.NDArray[np.int64]:
+    """The bin of each value as a search among the edges finds it, by which drift is told, in a third of the time."""
+    bins: npt.NDArray[np.int64] = np.minimum(((values - edges[0]) * bins_per_unit).astype(np.int64), len(edges) - 2)
+    bins -= edges.take(bins) > values
+    bins += np.append(edges[1:-1], np.inf).take(bins) <= values
+    return bins

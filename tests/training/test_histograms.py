@@ -34,6 +34,17 @@ def test_counts_are_numpys() -> None:
     assert np.abs(histogram.counts - counts).sum() <= 2
 
 
+@given(
+    arrays(np.int64, st.integers(1, 50), elements=st.integers(0, 130)),
+    st.integers(-20, 20) | st.sampled_from([12_345, 10**12, 2**52]),
+    st.sampled_from([1e-3, 0.01, 0.1, 0.2, 0.5, 1, 7, 100]),
+)
+def test_a_value_on_an_edge_is_in_the_bin_that_starts_there(places: np.ndarray, first: int, step: float) -> None:
+    column = np.round((first + places) * step, 6)
+    histogram = Histogram.of_feature(column)
+    assert histogram.counts.tolist() == np.histogram(column, histogram.edges)[0].tolist()
+
+
 @pytest.mark.parametrize("value", [0.0, -3.5, 1e17, -1.7e308])
 def test_a_constant(value: float) -> None:
     histogram = Histogram.of_feature(np.full(7, value))

@@ -208,6 +208,10 @@ class TestDrift:
         assert population_stability_index(trained, np.full(100, 99.0)) > 2
         assert population_stability_index(trained, np.full(100, -99.0)) > 2
 
+    def test_the_very_rows_of_training_have_none(self) -> None:
+        decimals = np.random.default_rng(0).integers(5, 10, 2000) / 10  # 0.6, 0.7, 0.8 lie on edges, but for rounding
+        assert population_stability_index(Histogram.of_feature(decimals), decimals) == 0.0
+
     def test_nothing_is_known(self) -> None:
         trained = Histogram.of_feature(np.arange(10.0))
         assert np.isnan(population_stability_index(trained, np.full(3, np.nan)))
