@@ -17,7 +17,7 @@ from training import files
 from training.errors import DataError
 from training.features import Features
 from training.model import Model
-from training.times import formatted
+from training.times import finest_unit, formatted
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -179,10 +179,11 @@ def write_csv(stream: BinaryIO, predictions: Predictions, features: Features) ->
     predictions, features
         As there.
     """
+    finest = None if features.times is None else finest_unit(features.times)
     _table(predictions, features, slice(0, 0)).to_csv(stream, index=False)
     to_csv = _with_pandas if importlib.util.find_spec("orjson") is None else _with_orjson
     for start in range(0, len(predictions.scores), _WRITTEN_ROWS):
-        stream.write(to_csv(predictions, features, slice(start, start + _WRITTEN_ROWS)))
+        stream.write(to_csv(predictions, features, slice(start, start + _WRITTEN_ROWS), finest))
 
 
 def print_predictions(stream: TextIO, predictions: Predictions, features: Features) -> None:
@@ -212,11 +213,11 @@ class _AsText(io.RawIOBase):
         return len(data)
 
 
-def _with_pandas(predictions: Predictions, features: Features, rows: slice) -> bytes:
-    return _table(predictions, features, rows).to_csv(index=False, header=False, lineterminator="\n").encode()
+def _with_pandas(predictions: Predictions, features: Features, rows: slice, finest: str | None = None) -> bytes:
+    return _table(predictions, features, rows, finest).to_csv(index=False, header=False, lineterminator="\n").encode()
 
 
-def _with_orjson(predictions: Predictions, features: Features, rows: slice) -> bytes:
+def _with_orjson(predictions: Predictions, features: Features, rows: slice, finest: str | None = None) -> bytes:
     """The same numbers in a tenth of the time; text is needed for times only, which have no commas in them."""
     scores, labels = predictions.scores[rows], predictions.labels[rows].astype(np.float64)
     if predictions.missing is not None:
@@ -226,7 +227,7 @@ def _with_orjson(predictions: Predictions, features: Features, rows: slice) -> b
     verdicts = _numbers(np.column_stack([scores, 1.0 - scores, labels])).replace(b".0],[", b"],[").removesuffix(b".0")
     parts = [verdicts.split(b"],[")]
     if features.times is not None:
-        parts.insert(0, [str(cell).encode() for cell in formatted(features.times[rows], features.time_unit)])
+        parts.insert(0, [str(cell).encode() for cell in formatted(features.times[rows], features.time_unit, finest)])
     if predictions.column_scores:
         parts.append(
             _numbers(np.column_stack([column[rows] for column in predictions.column_scores.values()])).split(b"],[")
@@ -243,10 +244,10 @@ def _numbers(table: FloatArray) -> bytes:
     return text[2:-2].replace(b"null", b"")
 
 
-def _table(predictions: Predictions, features: Features, rows: slice) -> pd.DataFrame:
+def _table(predictions: Predictions, features: Features, rows: slice, finest: str | None = None) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     if features.times is not None:
-        columns[features.time_name or "Time"] = formatted(features.times[rows], features.time_unit)
+        columns[features.time_name or "Time"] = formatted(features.times[rows], features.time_unit, finest)
     scores = predictions.scores[rows]
     missing = predictions.missing
     if missing is None:

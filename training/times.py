@@ -254,7 +254,31 @@ def _from_texts(texts: list[str], zoned: bool) -> Times:
     return from_iso(pd.Series(texts, dtype=str), zoned)
 
 
-def formatted(times: Times, unit: str | None) -> "pd.Series[str] | npt.NDArray[np.int64] | npt.NDArray[np.float64]":
+def finest_unit(times: Times) -> str:
+    """The longest unit that every time is a whole number of.
+
+    Parameters
+    ----------
+    times : ndarray of datetime64[ns]
+        Of a whole column.
+
+    Returns
+    -------
+    {"s", "ms", "us", "ns"}
+        For `formatted`.
+
+    Examples
+    --------
+    >>> finest_unit(np.array(["2024-05-01T12:00:00", "2024-05-01T12:00:00.5"], "datetime64[ns]"))
+    'ms'
+    """
+    nanoseconds = times.view(np.int64)
+    return next(name for name, _, length in _UNITS if not (nanoseconds % length).any())
+
+
+def formatted(
+    times: Times, unit: str | None, finest: str | None = None
+) -> "pd.Series[str] | npt.NDArray[np.int64] | npt.NDArray[np.float64]":
     """Times as the file they came from writes them.
 
     Parameters
@@ -263,6 +287,8 @@ def formatted(times: Times, unit: str | None) -> "pd.Series[str] | npt.NDArray[n
         UTC where the file names zones.
     unit : str or None
         `Features.time_unit`.
+    finest : {"s", "ms", "us", "ns"}, optional
+        `finest_unit` of the column that these are a part of; of themselves if None.
 
     Returns
     -------
@@ -271,11 +297,10 @@ def formatted(times: Times, unit: str | None) -> "pd.Series[str] | npt.NDArray[n
     """
     import pandas as pd
 
-    nanoseconds = times.view(np.int64)
-    length = next((length for name, _, length in _UNITS if name == unit), None)
-    if length is not None:
-        whole, part = np.divmod(nanoseconds, length)
-        return whole if not part.any() else whole + part / length
-    digits = next(name for name, _, length in _UNITS if not (nanoseconds % length).any())
-    text = pd.Series(np.datetime_as_string(times, unit=digits)).str.replace("T", " ", n=1, regex=False)  # type: ignore[call-overload]
+    finest = finest or finest_unit(times)
+    lengths = {name: length for name, _, length in _UNITS}
+    if unit in lengths:
+        whole, part = np.divmod(times.view(np.int64), lengths[unit])
+        return whole if lengths[finest] >= lengths[unit] else whole + part / lengths[unit]
+    text = pd.Series(np.datetime_as_string(times, unit=finest)).str.replace("T", " ", n=1, regex=False)  # type: ignore[call-overload]
     return text + "+00:00" if unit == "iso-utc" else text

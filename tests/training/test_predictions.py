@@ -21,6 +21,7 @@ from training.predictions import (
     write_predictions,
 )
 from training.synthetic import clusters, series
+from training.times import formatted
 from training.train import train
 
 
@@ -136,6 +137,21 @@ def test_times_are_written_as_the_file_has_them(tmp_path: Path, cells: list[str]
     lines = path.read_text().splitlines()
     assert lines[0].startswith("ts,")
     assert [line.partition(",")[0] for line in lines[1:]] == written
+
+
+@pytest.mark.parametrize("unit", ["iso", "s"])
+@pytest.mark.parametrize("orjson", [True, False])
+def test_times_are_written_alike_in_every_block(
+    unit: str, orjson: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not orjson:
+        monkeypatch.setattr("training.predictions._with_orjson", _with_pandas)
+    monkeypatch.setattr("training.predictions._WRITTEN_ROWS", 2)
+    times = np.array([0, 10**9, 2 * 10**9, 3_250_000_000]).view("datetime64[ns]")
+    features = Features(np.array([[1.0], [2.0], [3.0], [4.0]]), ("value",), times, "ts", unit)
+    path = write_predictions(tmp_path / "scores.csv", predict(train("iqr", features), features), features)
+    written = [line.partition(",")[0] for line in path.read_text().splitlines()[1:]]
+    assert written == list(map(str, formatted(times, unit)))
 
 
 @pytest.mark.parametrize("columns", [1, 3])
