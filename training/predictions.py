@@ -131,8 +131,9 @@ def _predict_series(
 def write_predictions(path: str | os.PathLike[str], predictions: Predictions, features: Features) -> Path:
     """Write the prediction file: the rows of the input in their order.
 
-    Its columns are the time column if there was one, ``anomaly_score``, ``complementary_score``, ``label``, and for
-    several series ``<column>_anomaly_score`` of each. Numbers are written so that they read back as the same bits.
+    Its columns are the time column if there was one (as ``Time`` if it is called like another one here),
+    ``anomaly_score``, ``complementary_score``, ``label``, and for several series ``<column>_anomaly_score`` of each.
+    Numbers are written so that they read back as the same bits.
 
     Parameters
     ----------
@@ -246,8 +247,6 @@ def _numbers(table: FloatArray) -> bytes:
 
 def _table(predictions: Predictions, features: Features, rows: slice, finest: str | None = None) -> pd.DataFrame:
     columns: dict[str, Any] = {}
-    if features.times is not None:
-        columns[features.time_name or "Time"] = formatted(features.times[rows], features.time_unit, finest)
     scores = predictions.scores[rows]
     missing = predictions.missing
     if missing is None:
@@ -260,4 +259,9 @@ def _table(predictions: Predictions, features: Features, rows: slice, finest: st
         columns["label"][~known] = pd.NA
     for name, column in predictions.column_scores.items():
         columns[f"{name}_anomaly_score"] = column[rows]
-    return pd.DataFrame(columns)
+    table = pd.DataFrame(columns)
+    if features.times is not None:
+        name = features.time_name or "Time"
+        times = formatted(features.times[rows], features.time_unit, finest)
+        table.insert(0, "Time" if name in columns else name, times)
+    return table

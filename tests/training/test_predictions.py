@@ -1,6 +1,7 @@
 """Prediction files: the rows of the input in their order."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,20 @@ def test_times_are_written_as_the_file_has_them(tmp_path: Path, cells: list[str]
     lines = path.read_text().splitlines()
     assert lines[0].startswith("ts,")
     assert [line.partition(",")[0] for line in lines[1:]] == written
+
+
+@pytest.mark.parametrize("name", ["anomaly_score", "complementary_score", "label", "value2_anomaly_score"])
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_time_column_called_like_a_score_is_written_as_time(name: str, suffix: str, tmp_path: Path) -> None:
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    features, _ = series(n_rows=50, n_series=2, n_spikes=1, n_shifts=0)
+    features = replace(features, time_name=name)
+    path = write_predictions(tmp_path / f"scores.{suffix}", predict(train("iqr", features), features), features)
+    read = read_features(path, time="required")
+    assert read.time_name == "Time"
+    assert (read.times == features.times).all()
+    assert len(read.names) == len(set(read.names)) == 5
 
 
 @pytest.mark.parametrize("unit", ["iso", "s"])
