@@ -20,9 +20,9 @@ MARKERS = "Do^vsX"
 COLOURS = ("#d1495b", "#30638e", "#8ab17d", "#e9a03b", "#6c757d", "#adb5bd")
 HEAD = """# How good the detectors are
 
-Written by `python benchmarks/quality.py`; the sets are from
-[ADBench](https://github.com/Minqi824/ADBench), with rows in no order. How a table is measured is said at the top of the
-script that is named with it.
+Written by `python benchmarks/quality.py --data FOLDER`, a folder with `.npz` files of
+[ADBench](https://github.com/Minqi824/ADBench), called by the sets' names without their numbers (`breastw.npz`); their
+rows are in no order. How a table is measured is said at the top of the script that is named with it.
 
 ![AUROC and average precision of each detector on each set](quality.svg)
 

@@ -266,7 +266,9 @@ INTRODUCTION = """# Shapes in series
 `poly` and `subpca` look for stretches whose shape is unusual, where `iqr`, `quantile` and `persist` look at single
 values. Rows are judged by a window around them (`align="center"`) or by the one that ends with them (`align="end"`:
 then a verdict never changes when more rows come, at a loss that the table shows). This page is written by
-`python benchmarks/sequences.py --write`; the peer is TSB-AD 1.5, which also computes VUS-PR.
+`python benchmarks/sequences.py --write --data FOLDER`, a folder with `.csv` files of
+[NAB](https://github.com/numenta/NAB) and its `combined_windows.json` as `windows.json`; the peer is TSB-AD 1.5, which
+also computes VUS-PR.
 
 Four series with anomalies are few: no rule can be set on them alone, so `auto` was set on generated series, too. Its
 weak spot are short level shifts, which IQR finds better than the windows that it prefers where rows depend on each

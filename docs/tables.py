@@ -5,6 +5,7 @@ A table stands between two comments, ``<!-- table: NAME -->`` and ``<!-- end -->
 
 import argparse
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -82,6 +83,8 @@ def _default(facts: FieldInfo) -> str:
     value = facts.get_default(call_default_factory=True)
     if isinstance(value, tuple):
         return ", ".join(f"`{part}`" for part in value)
+    if isinstance(value, dict):
+        value = json.dumps(value)  # as the variable has it
     return "" if value in (None, "", SecretStr("")) else f"`{value}`"
 
 

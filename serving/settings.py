@@ -50,16 +50,13 @@ class MicroserviceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="INLIER_", populate_by_name=True, extra="ignore")
 
-    host: str = Field(
-        "127.0.0.1",
-        validation_alias=AliasChoices("INLIER_SERVE_HOST"),
-        description="Address to listen on; 0.0.0.0 is every network of this machine.",
-    )
-    port: int = Field(
+    # Not host and port: INLIER_HOST and INLIER_PORT are the proxy's.
+    serve_host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 is every network of this machine.")
+    serve_port: int = Field(
         9000,
         ge=0,
         le=65535,
-        validation_alias=AliasChoices("INLIER_SERVE_PORT", "PREDICTIVE_UNIT_HTTP_SERVICE_PORT"),
+        validation_alias=_either("serve_port", "PREDICTIVE_UNIT_HTTP_SERVICE_PORT"),
         description="Port for REST; 0 takes a free one.",
     )
     grpc_port: int | None = Field(

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", required=False)
-@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port for REST; 0 takes a free one.  [default: 9000]")
+@click.option("--host", "serve_host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option(
+    "--port", "serve_port", type=click.IntRange(0, 65535), help="Port for REST; 0 takes a free one.  [default: 9000]"
+)
 @click.option("--grpc-port", type=click.IntRange(0, 65535), help="Port for gRPC; without it there is none.")
 @click.option("--metrics-port", type=click.IntRange(0, 65535), help="A second port for metrics.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that answer requests.  [default: 1]")
@@ -31,8 +33,9 @@ def serve(model: str | None, **options: Any) -> None:
 
     Without MODEL it is what INLIER_MODEL names, or the one model file in /mnt/models, or /model/model.pkl.
 
-    Every option is also an environment variable, INLIER_ and its name; those of Seldon Core (PREDICTIVE_UNIT_...) work
-    too. SIGTERM stops it within five seconds, after the requests under way are answered.
+    Every option is also an environment variable: INLIER_SERVE_HOST, INLIER_SERVE_PORT, of the others INLIER_ and the
+    name. Those of Seldon Core (PREDICTIVE_UNIT_...) work too. SIGTERM stops it within five seconds, after the requests
+    under way are answered.
     """
     unanswered = _serve(model, {name: value for name, value in options.items() if value is not None})
     if unanswered:
@@ -69,14 +72,14 @@ def _serve(model: str | None, options: dict[str, Any]) -> int:
         raise ComponentError(explain(error, MicroserviceSettings)) from error
     model = model or _default_model()
     logs.configure(settings.log_level, settings.log_format)
-    ports = [port for port in (settings.port, settings.metrics_port) if port is not None]
+    ports = [port for port in (settings.serve_port, settings.metrics_port) if port is not None]
     grpc_port = settings.grpc_port
     if grpc_port is not None:  # gRPC shares ports among its own: find out now whether somebody else has it
-        with server.bind(settings.host, grpc_port) as probe:
+        with server.bind(settings.serve_host, grpc_port) as probe:
             grpc_port = probe.getsockname()[1]
     if settings.workers > 1:
         return _serve_with_workers(model, settings, ports, grpc_port)
-    sockets = [server.bind(settings.host, port) for port in ports]
+    sockets = [server.bind(settings.serve_host, port) for port in ports]
     return server.serve(loading.load(model, settings.parameters), settings, sockets, grpc_port=grpc_port)
 
 
@@ -86,7 +89,7 @@ def _serve_with_workers(model: str, settings: "MicroserviceSettings", ports: lis
     from serving.microservice.workers import Workers
 
     board = Board(settings.workers)
-    reserved = [server.reserve(settings.host, port) for port in ports]
+    reserved = [server.reserve(settings.serve_host, port) for port in ports]
     loading.prepare(model)  # once, and its memory is shared
 
     def run(worker: int) -> int:
@@ -95,7 +98,7 @@ def _serve_with_workers(model: str, settings: "MicroserviceSettings", ports: lis
         except InlierError as error:
             click.echo(f"error: {error}", err=True)
             return 2
-        sockets = [server.bind(settings.host, one.getsockname()[1], shared=True) for one in reserved]
+        sockets = [server.bind(settings.serve_host, one.getsockname()[1], shared=True) for one in reserved]
         return 1 if server.serve(user, settings, sockets, board, worker, grpc_port) else 0
 
     status = Workers(settings.workers, run).supervise()

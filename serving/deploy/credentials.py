@@ -109,6 +109,7 @@ class Credentials:
 
     def _write(self) -> None:
         try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_text(self._path, self._held.text())
         except OSError as error:
             raise DeployError(f"cannot write {self._path}: {error.strerror}") from error

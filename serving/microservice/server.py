@@ -158,7 +158,7 @@ class Server(uvicorn.Server):
         if self._grpc_port is not None:
             from serving.microservice.grpc_server import GrpcServer
 
-            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            host = f"[{settings.serve_host}]" if ":" in settings.serve_host else settings.serve_host
             self._grpc = GrpcServer(self._app.service, self._app.long_calls, f"{host}:{self._grpc_port}")
             await self._grpc.start()
         await super().startup(copies)

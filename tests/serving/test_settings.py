@@ -1,11 +1,11 @@
-"""Settings that are files, as a cluster mounts its secrets."""
+"""Settings of the environment, and those that are files, as a cluster mounts its secrets."""
 
 from pathlib import Path
 
 import pytest
 
 from serving.errors import SettingsError
-from serving.settings import SECRETS_DIR, ProxySettings, TaskSettings
+from serving.settings import SECRETS_DIR, MicroserviceSettings, ProxySettings, TaskSettings
 
 
 @pytest.fixture
@@ -31,3 +31,12 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv(SECRETS_DIR, str(tmp_path / "none"))
     with pytest.raises(SettingsError, match=r"^INLIER_SECRETS_DIR: there is no folder .*none$"):
         TaskSettings()
+
+
+def test_where_the_proxy_listens_is_not_where_a_microservice_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INLIER_HOST", "0.0.0.0")
+    monkeypatch.setenv("INLIER_PORT", "8000")
+    assert (MicroserviceSettings().serve_host, MicroserviceSettings().serve_port) == ("127.0.0.1", 9000)
+    monkeypatch.setenv("INLIER_SERVE_HOST", "::1")
+    monkeypatch.setenv("PREDICTIVE_UNIT_HTTP_SERVICE_PORT", "9001")
+    assert (MicroserviceSettings().serve_host, MicroserviceSettings().serve_port) == ("::1", 9001)

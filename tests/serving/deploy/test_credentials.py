@@ -7,8 +7,9 @@ from serving.errors import DeployError
 
 
 def test_they_are_kept_by_server_client_and_scope(tmp_path):
-    path = tmp_path / "credentials"
+    path = tmp_path / "home" / "credentials"
     Credentials(path).put(LOCAL, "test", "js", {"consumer_key": "a"})
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     Credentials(path).put("http://far:8000", "test", "js", {"consumer_key": "b"})
     kept = Credentials(path)
     assert kept.get(LOCAL, "test", "js") == {"consumer_key": "a"}
