@@ -4,6 +4,7 @@ An init container runs it. It imports nothing but the standard library; the key 
 """
 
 import hashlib
+import http.client
 import os
 import sys
 import time
@@ -29,7 +30,7 @@ def fetch(url: str, digest: str, target: Path, api_key: str = "") -> None:
     Refused
         The server refuses, or it is another file.
     OSError
-        The server cannot be reached, or the file cannot be written.
+        The server cannot be reached, the file has not come whole, or it cannot be written.
     """
     request = urllib.request.Request(url)  # noqa: S310 - from the manifest
     if api_key:
@@ -41,10 +42,13 @@ def fetch(url: str, digest: str, target: Path, api_key: str = "") -> None:
             while chunk := answer.read(CHUNK):
                 sha256.update(chunk)
                 file.write(chunk)
+            written, length = file.tell(), answer.headers["Content-Length"]
     except urllib.error.HTTPError as error:
         if error.code < 500:
             raise Refused(f"{url}: {error.code} {error.reason}") from None
         raise
+    if length is not None and written != int(length):  # reading in chunks says nothing of a connection that was cut
+        raise OSError(f"{written} bytes of {length} have come")
     if digest and sha256.hexdigest() != digest:
         partial.unlink()
         raise Refused(f"{url} is not the file that was meant: its SHA-256 is {sha256.hexdigest()}, not {digest}")
@@ -55,7 +59,7 @@ def _patiently(url: str, digest: str, target: Path, api_key: str) -> None:
     for number in range(TRIES):
         try:
             fetch(url, digest, target, api_key)
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             if number == TRIES - 1:
                 raise Refused(f"{url}: {error}") from error
             print(f"{url}: {error}; trying again", file=sys.stderr)

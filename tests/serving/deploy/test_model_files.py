@@ -1,6 +1,9 @@
 """Finding the model files of -p, and getting them to where they are needed, with a proxy on a real socket."""
 
+import hashlib
 import shutil
+import socket
+import threading
 from dataclasses import replace
 
 import pytest
@@ -118,3 +121,24 @@ def test_a_proxy_that_is_away_for_a_moment_is_asked_again(running, proxy, inne_f
     url = f"{running.server}/files/{here.file.key}"
     assert fetch.main([url, here.file.sha256, str(tmp_path / "model.pkl")]) == 0
     assert waits == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("cut", [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nmo", b"odd\r\n\r\n"])
+def test_an_answer_that_is_cut_short_is_asked_for_again(cut, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch.time, "sleep", lambda seconds: None)
+    answers = [cut] + [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nmodel"] * 2
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            for answer in answers:
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        url, target = f"http://127.0.0.1:{server.getsockname()[1]}/files/m.pkl", tmp_path / "model.pkl"
+        assert fetch.main([url, hashlib.sha256(b"model").hexdigest(), str(target)]) == 0
+        thread.join(10)
+    assert target.read_bytes() == b"model"
