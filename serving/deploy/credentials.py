@@ -5,6 +5,8 @@ client and scope; ``local`` is the home's own proxy, at whatever port.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, Self
 from urllib.parse import urlsplit
@@ -12,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import TypeAdapter, ValidationError
 
 from serving.deploy.home import write_text
+from serving.deploy.locks import taking_turns
 from serving.errors import DeployError
 
 LOCAL = "local"
@@ -80,16 +83,11 @@ class Held:
 
 
 class Credentials:
-    """The file; it is read at once and written with every change."""
+    """The file; it is read at once, and each change is made to what is there at that moment."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            self._held = Held.parse(path.read_bytes(), str(path))
-        except FileNotFoundError:
-            self._held = Held()
-        except OSError as error:
-            raise DeployError(f"cannot read {path}: {error.strerror}") from error
+        self._held = self._read()
 
     def get(self, where: str, client: str, scope: str) -> Pair | None:
         """Return a client's key of a scope."""
@@ -97,22 +95,36 @@ class Credentials:
 
     def put(self, where: str, client: str, scope: str, pair: Pair) -> None:
         """Keep a key."""
-        self._held.put(where, client, scope, pair)
-        self._write()
+        with self._changing():
+            self._held.put(where, client, scope, pair)
 
     def drop(self, where: str, client: str, scope: str | None = None) -> None:
         """Forget a client's keys, or that of a scope."""
-        before = self._held.text()
-        self._held.drop(where, client, scope)
-        if self._held.text() != before:
-            self._write()
+        if self._path.exists():
+            with self._changing():
+                self._held.drop(where, client, scope)
 
-    def _write(self) -> None:
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Read the file anew and write it if it has changed; another process that changes it waits."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_text(self._path, self._held.text())
+            with taking_turns(self._path.with_name(f"{self._path.name}.lock"), lambda line: None):  # noqa: ARG005
+                self._held = self._read()
+                before = self._held.text()
+                yield
+                if self._held.text() != before:
+                    write_text(self._path, self._held.text())
         except OSError as error:
             raise DeployError(f"cannot write {self._path}: {error.strerror}") from error
+
+    def _read(self) -> Held:
+        try:
+            return Held.parse(self._path.read_bytes(), str(self._path))
+        except FileNotFoundError:
+            return Held()
+        except OSError as error:
+            raise DeployError(f"cannot read {self._path}: {error.strerror}") from error
 
 
 class FileKeys:

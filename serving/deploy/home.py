@@ -3,7 +3,7 @@
 ::
 
     inlier.db                 clients, keys, variations, tasks
-    credentials               keys for the commands, readable by the owner alone
+    credentials               keys for the commands, readable by the owner alone; credentials.lock is held by who writes
     up.json                   while `inlier up` runs: its address, its process, its supervisor's socket
     up.lock, deploy.lock      held by `inlier up`, and by a start-microservice at work
     supervisord.conf          written anew with every change

@@ -1,4 +1,5 @@
 import stat
+import threading
 
 import pytest
 
@@ -23,6 +24,30 @@ def test_they_are_kept_by_server_client_and_scope(tmp_path):
     kept.drop(LOCAL, "test")
     kept.drop(LOCAL, "unknown")
     assert Credentials(path).get(LOCAL, "test", "js") is None
+
+
+def test_what_somebody_else_kept_meanwhile_stays(tmp_path):
+    path = tmp_path / "credentials"
+    mine = Credentials(path)
+    Credentials(path).put(LOCAL, "other", "js", {"consumer_key": "a"})
+    mine.put(LOCAL, "test", "js", {"consumer_key": "b"})
+    assert Credentials(path).get(LOCAL, "other", "js") == {"consumer_key": "a"}
+
+
+def _put(path, start, name):
+    start.wait(10)
+    Credentials(path).put(LOCAL, name, "js", {"consumer_key": name})
+
+
+def test_changes_at_once_are_all_kept(tmp_path):
+    path, names = tmp_path / "credentials", [f"c{number}" for number in range(8)]
+    start = threading.Barrier(len(names))
+    threads = [threading.Thread(target=_put, args=(path, start, name)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert [Credentials(path).get(LOCAL, name, "js") for name in names] == [{"consumer_key": name} for name in names]
 
 
 def test_a_home_keeps_its_keys_at_whatever_port():
