@@ -124,8 +124,7 @@ def _times(column: Any, name: str, request: Request) -> tuple[Times, str]:
             stamps = column.cast(pa.timestamp("ns", getattr(kind, "tz", None))).to_numpy()
             return stamps.astype("datetime64[ns]"), "iso-utc" if getattr(kind, "tz", None) else "iso"
         if types.is_string(kind) or types.is_large_string(kind):
-            zoned = times.has_zone(column[0].as_py())
-            return times.from_iso(column.to_pandas().astype(str), zoned), "iso-utc" if zoned else "iso"
+            return _iso_times(column.to_pandas().astype(str), name, request)
         if types.is_integer(kind) or types.is_floating(kind):
             numbers = column.to_numpy()
             if np.isfinite(numbers).all():
@@ -134,3 +133,14 @@ def _times(column: Any, name: str, request: Request) -> tuple[Times, str]:
     except (ValueError, pa.ArrowInvalid) as error:
         raise DataError(str(error), request.file, column=name) from error
     raise DataError(f"it holds {kind}, not times", request.file, column=name)
+
+
+def _iso_times(cells: Any, name: str, request: Request) -> tuple[Times, str]:
+    zoned = times.has_zone(cells[0])
+    try:
+        return times.from_iso(cells, zoned), "iso-utc" if zoned else "iso"
+    except ValueError:
+        for row, cell in enumerate(cells, start=1):
+            if fault := times.iso_fault(cell, zoned):
+                raise NotNumbers(fault, request.file, row, name) from None
+        raise

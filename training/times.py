@@ -30,6 +30,9 @@ _LOOKS_LIKE_TIME = re.compile(
 _USUAL_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]([01]\d|2[0-3]):\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
 """What Python and pandas read alike."""
 _ZONE = re.compile(r"(?:[zZ]|[T: ]\d[\d:.,]* *[+-]\d\d:?(?:\d\d)?)\s*$", re.ASCII)
+_NOW = ("now", "today")
+"""What pandas takes for another time at every read."""
+_DECIMAL_COMMA = re.compile(r"([T ][\d:]+),(?=\d)", re.ASCII)
 _FIRST, _LAST = 1678, 2261  # the whole years that 64 bits of nanoseconds hold
 
 
@@ -115,7 +118,7 @@ def from_iso(cells: "pd.Series[str]", zoned: bool) -> Times:
         raise ValueError("a time without zone among times with one")
     if not zoned and mixes_zones and cells.map(has_zone).any():
         raise ValueError("a time with a zone among times without")
-    times = pd.to_datetime(cells, format="ISO8601", utc=zoned)
+    times = _parsed(cells, zoned)
     if times.dtype.kind != "M" or times.isna().any():
         raise ValueError("a time is missing")
     if not zoned and getattr(times.dt, "tz", None) is not None:
@@ -142,19 +145,37 @@ def iso_fault(cell: str, zoned: bool) -> str | None:
         None if nothing is.
     """
     try:
-        year = datetime.fromisoformat(cell.strip()).year
+        year = _year(cell)
     except ValueError:
-        import pandas as pd
-
-        try:
-            year = pd.to_datetime(cell, format="ISO8601").year
-        except ValueError:
-            return f"{cell[:40]!r} is no time such as 2024-05-01 12:00:00"
+        return f"{cell[:40]!r} is no time such as 2024-05-01 12:00:00"
     if has_zone(cell) != zoned:
         return f"{cell!r} has {'no' if zoned else 'a'} time zone, the first time has {'one' if zoned else 'none'}"
     if not _FIRST <= year <= _LAST:
         return f"{cell!r} is out of the years {_FIRST} to {_LAST}"
     return None
+
+
+def _year(cell: str) -> int:
+    """The year of a time, 0 if it is one that pandas cannot hold."""
+    if _USUAL_TIME.fullmatch(cell):
+        return datetime.fromisoformat(cell).year
+    import pandas as pd
+
+    try:
+        return int(_parsed(pd.Series([cell], dtype=str), has_zone(cell)).dt.year[0])
+    except pd.errors.OutOfBoundsDatetime:
+        return 0
+
+
+def _parsed(cells: "pd.Series[str]", zoned: bool) -> "pd.Series[pd.Timestamp]":
+    """Cells as pandas reads them, and with a comma before the fraction, which ISO 8601 allows."""
+    import pandas as pd
+
+    if cells.isin(_NOW).any():
+        raise ValueError("a time is none such as 2024-05-01 12:00:00")
+    if cells.str.contains(",", regex=False).any():
+        cells = cells.str.replace(_DECIMAL_COMMA, r"\1.", regex=True)
+    return pd.to_datetime(cells, format="ISO8601", utc=zoned)
 
 
 def from_numbers(

@@ -256,6 +256,10 @@ class TestSeries:
             (["2024-01-01T00:00Z", ""], "the time is missing"),
             (["2024-01-01T00:00Z", "NaT"], "the time is missing"),
             (["2024-01-01", "yesterday"], "'yesterday' is no time such as"),
+            (["2024-01-01", "now"], "'now' is no time such as"),
+            (["2024-01-01", "today"], "'today' is no time such as"),
+            (["2024-05-01", "2024-W18-3"], "'2024-W18-3' is no time such as"),
+            (["2024-05-01", "2024-05-01x12:00"], "'2024-05-01x12:00' is no time such as"),
             (["2024-01-01", "2024-13-01"], "'2024-13-01' is no time"),
             (["2024-01-01", "01/02/2024"], "is no time"),
             (["2024-01-01", "0001-01-01"], "out of the years 1678 to 2261"),
@@ -271,6 +275,13 @@ class TestSeries:
         error = fault(write("Time,a\n" + "".join(f"{cell},1\n" for cell in cells)))
         assert message in str(error)
         assert (error.row, error.column) == (3, "Time")
+
+    def test_a_comma_before_the_fraction_is_a_point(self, write) -> None:
+        features = read_features(write('time,a\n"2024-05-01T12:00:00,5",1\n"2024-05-01 12:00:00,75",2\n'))
+        assert features.times.astype("M8[ms]").astype(str).tolist() == [
+            "2024-05-01T12:00:00.500",
+            "2024-05-01T12:00:00.750",
+        ]
 
     def test_zones_become_utc(self, write) -> None:
         features = read_features(write("time,a\n2024-05-01T12:00:00+02:00,1\n2024-05-01 12:00:00Z,2\n"))

@@ -103,7 +103,9 @@ def test_times_as_text_and_numbers(write, cells: list[object]) -> None:
     [
         ([pd.Timestamp("2024-01-01"), pd.NaT], 2),
         ([1.0, np.nan], 2),
-        (["2024-01-01", "soon"], None),
+        (["2024-01-01", "soon"], 2),
+        (["2024-01-01", "now"], 2),
+        (["2024-01-01", "2024-W18-3"], 2),
         ([True, False], None),
     ],
 )

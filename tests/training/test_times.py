@@ -157,3 +157,25 @@ def test_times_of_a_request_are_read_as_those_of_a_file(
 def test_values_that_are_no_times(values: list[object]) -> None:
     with pytest.raises(ValueError, match="time"):
         from_values(values)
+
+
+@pytest.mark.parametrize(
+    "cell", ["", "now", "today", "2024-W18-3", "2024-05-01x12:00", "2024-05-01T12:00,5", "2024,05", "-2024-05-01"]
+)
+def test_texts_that_are_no_times_are_named(cell: str) -> None:
+    with pytest.raises(ValueError, match=f"^{cell!r} is"):
+        from_values(["2024-05-01", cell])
+    with pytest.raises(ValueError, match=r"[Tt]ime"):
+        from_iso(pd.Series(["2024-05-01", cell], dtype=str), zoned=False)
+
+
+@pytest.mark.parametrize(
+    ("cell", "point"),
+    [
+        ("2024-05-01T12:00:00,5", "2024-05-01T12:00:00.5"),
+        ("2024-05-01 12:00:00,123456789", "2024-05-01 12:00:00.123456789"),
+        ("20240501T120000,25+02:00", "20240501T120000.25+02:00"),
+    ],
+)
+def test_a_comma_before_the_fraction_is_a_point(cell: str, point: str) -> None:
+    assert from_values([cell]).tolist() == from_values([point]).tolist()
