@@ -20,7 +20,7 @@ from werkzeug.wsgi import wrap_file
 
 from serving.errors import BodyTooLarge, NotFound, RequestError, UpstreamDown
 from serving.proxy.answers import answer
-from serving.proxy.requests import number, parameter, refuse_other_parameters
+from serving.proxy.requests import check_length, number, parameter, refuse_other_parameters
 from serving.settings import StorageSettings
 from training.errors import FileMissing, InvalidPath, StorageError
 from training.storage import Entry, Storage
@@ -81,11 +81,10 @@ def blueprint(storage: Storage, settings: StorageSettings) -> Blueprint:
     @routes.put("/<path:path>")
     def put_file(path: str) -> Response:
         refuse_other_parameters()
-        request.max_content_length = settings.max_file_bytes
         with as_answers():
             known = storage.exists(path)
             try:
-                _upload(storage, path)
+                _upload(storage, path, settings.max_file_bytes)
             except RequestEntityTooLarge:
                 raise BodyTooLarge(f"a file has at most {settings.max_file_bytes} bytes") from None
             return answer(show(storage.entry(path)), 200 if known else 201)
@@ -100,10 +99,12 @@ def blueprint(storage: Storage, settings: StorageSettings) -> Blueprint:
     return routes
 
 
-def _upload(storage: Storage, path: str) -> None:
+def _upload(storage: Storage, path: str, max_bytes: int) -> None:
+    request.max_content_length = max_bytes + 1  # werkzeug refuses what reaches it
     with storage.write(path, overwrite=True) as file:
         while chunk := request.stream.read(CHUNK):
             file.write(chunk)
+        check_length(file.size, max_bytes)
 
 
 def _download(storage: Storage, entry: Entry) -> Response:

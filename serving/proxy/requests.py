@@ -82,10 +82,18 @@ def json_body(*, any_type: bool = False) -> Any:
     if not (any_type or request.is_json):
         raise UnsupportedContent(f"the body should be application/json, not {request.mimetype[:80] or 'nothing'}")
     limit = current_app.config["MAX_CONTENT_LENGTH"]
+    request.max_content_length = limit + 1  # of a chunked body werkzeug reads so much, and stops
     try:
         body = request.get_data(cache=False)
+        check_length(len(body), limit)
     except RequestEntityTooLarge:
         raise BodyTooLarge(f"the body is larger than {limit} bytes") from None
-    if request.content_length is None and len(body) >= limit:  # of a chunked body werkzeug reads so much, and stops
-        raise BodyTooLarge(f"the body is larger than {limit} bytes")
     return parse_json(body, "the body")
+
+
+def check_length(received: int, most: int) -> None:
+    """Refuse a body that is too large, or that broke off: where the client has gone, gunicorn just ends the stream."""
+    if received > most:
+        raise RequestEntityTooLarge
+    if request.content_length not in (None, received):
+        raise RequestError(f"the body broke off: {received} bytes came of {request.content_length}")

@@ -1,3 +1,5 @@
+import io
+
 import pytest
 
 from serving.proxy import store
@@ -154,6 +156,28 @@ def test_a_large_body_is_a_413(http, keys):
     response = http.post("/clients", data=b" " * 1_000_001, content_type="application/json")
     assert response.status_code == 413
     assert "1000000 bytes" in response.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("size", "length", "status"),
+    [
+        (1_000_000, None, 201),
+        (1_000_001, None, 413),
+        (2_000_000, None, 413),
+        (1_000_000, 1_000_000, 201),
+        (1_000_001, 1_000_001, 413),
+        (999, 1000, 400),
+    ],
+)
+def test_a_body_as_gunicorn_gives_it(http, size, length, status):
+    environ = {"wsgi.input_terminated": True} | ({"CONTENT_LENGTH": str(length)} if length else {})
+    answer = http.post(
+        "/clients",
+        input_stream=io.BytesIO(b'{"name": "shop"}'.ljust(size)),
+        content_type="application/json",
+        environ_overrides=environ,
+    )
+    assert answer.status_code == status, answer.text
 
 
 def test_a_busy_database_is_a_503(http, keys, monkeypatch):

@@ -3,6 +3,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -18,6 +19,12 @@ CONTENT = bytes(range(256)) * 4
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
     return FolderStorage(tmp_path / "storage")
+
+
+def as_from_gunicorn(body: bytes, length: int | None = None) -> dict[str, Any]:
+    """What the test client is to send: a stream that ends by itself, be it where the client has gone."""
+    announced = {} if length is None else {"CONTENT_LENGTH": str(length)}
+    return {"input_stream": io.BytesIO(body), "environ_overrides": {"wsgi.input_terminated": True, **announced}}
 
 
 def staged(storage: Storage) -> list[Path]:
@@ -120,12 +127,15 @@ def test_a_file_that_is_too_large_leaves_nothing(http: FlaskClient, storage: Sto
     answer = http.put("/files/a.bin", data=b"y" * 100_001)
     assert answer.status_code == 413
     assert answer.json["error"]["message"] == "a file has at most 100000 bytes"
-    unknown = http.put(
-        "/files/a.bin", input_stream=io.BytesIO(b"y" * 300_000), environ_overrides={"wsgi.input_terminated": True}
-    )
-    assert unknown.status_code == 413
+    for size in (100_001, 300_000):
+        assert http.put("/files/a.bin", **as_from_gunicorn(b"y" * size)).status_code == 413
     assert http.get("/files/a.bin", buffered=True).data == b"x" * 100_000
     assert staged(storage) == []
+
+
+@pytest.mark.parametrize("length", [None, 100_000], ids=["chunked", "length"])
+def test_a_file_of_just_the_limit_is_taken(http: FlaskClient, length: int | None) -> None:
+    assert http.put("/files/a.bin", **as_from_gunicorn(b"y" * 100_000, length)).status_code == 201
 
 
 @pytest.fixture
@@ -146,6 +156,15 @@ def test_an_upload_that_is_cut_off_leaves_nothing(address: tuple[str, int], stor
         answer = connection.recv(100)
     assert b" 400 " in answer
     assert not storage.exists("a.bin")
+    assert staged(storage) == []
+
+
+def test_an_upload_that_gunicorn_ends_early_leaves_the_file_as_it_was(http: FlaskClient, storage: Storage) -> None:
+    http.put("/files/a.bin", data=CONTENT)
+    cut = http.put("/files/a.bin", **as_from_gunicorn(b"only this", 1000))
+    assert cut.status_code == 400
+    assert cut.json["error"]["message"] == "the body broke off: 9 bytes came of 1000"
+    assert http.get("/files/a.bin", buffered=True).data == CONTENT
     assert staged(storage) == []
 
 
