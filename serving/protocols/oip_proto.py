@@ -23,6 +23,16 @@ _CONTENTS: Final = {
     "FP64": "fp64_contents",
 }
 """Where typed contents of each type are; FP16 comes raw only."""
+_HELD: Final = {
+    "bool_contents": "?",
+    "uint_contents": "u4",
+    "uint64_contents": "u8",
+    "int_contents": "i4",
+    "int64_contents": "i8",
+    "fp32_contents": "f4",
+    "fp64_contents": "f8",
+}
+"""numpy's name of what each of them holds: numpy itself takes integers beyond 2**63 for floats, which lose digits."""
 
 
 def parse(request: pb.ModelInferRequest) -> oip.Inference:
@@ -67,7 +77,7 @@ def _typed(given: Any, dtype: str) -> npt.NDArray[Any]:
     field = _CONTENTS.get(given.datatype)
     if field is None:
         raise BadData(f"input {given.name}: {given.datatype} is taken in raw_input_contents only")
-    values = np.array(getattr(given.contents, field))
+    values = np.array(getattr(given.contents, field), _HELD[field])
     limits = np.iinfo(dtype) if np.dtype(dtype).kind in "iu" else None
     if limits is not None and values.size and (values.min() < limits.min or values.max() > limits.max):
         raise BadData(f"input {given.name}: not all values are of type {given.datatype}")

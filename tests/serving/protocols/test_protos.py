@@ -62,6 +62,13 @@ def test_a_tensor_comes_back_bit_by_bit(data: st.DataObject, dtype: np.dtype, ra
     assert back.tobytes() == tensor.tobytes()
 
 
+def test_integers_that_no_float_holds_stay_as_they_are() -> None:
+    request = inference_pb2.ModelInferRequest()
+    given_input = request.inputs.add(name="x", datatype="UINT64", shape=[1, 3])
+    given_input.contents.uint64_contents.extend([2**64 - 1, 2**63 + 1, 3])
+    assert oip_proto.parse(request).rows.tolist() == [[2**64 - 1, 2**63 + 1, 3]]
+
+
 @given(st.binary(max_size=80))
 def test_any_bytes_are_an_inference_or_bad_data(data: bytes) -> None:
     with contextlib.suppress(DecodeError, BadData):
