@@ -30,6 +30,7 @@ DATATYPES: Final = {
 }
 """numpy's name of each of the protocol's types; BYTES holds no numbers."""
 _NAMES: Final = {np.dtype(dtype): name for name, dtype in DATATYPES.items()}
+_NO_TRUTH: Final = "a truth value is neither 0 nor 1"
 
 Outputs = list[tuple[str, npt.NDArray[Any]]]
 
@@ -159,7 +160,7 @@ def _from_list(name: str, data: Any, dtype: str, shape: list[int]) -> npt.NDArra
     except BadData as error:
         raise BadData(f"input {name}: {error}") from None
     if values.dtype.kind not in numbers.NUMERIC:
-        flat = values.ravel().tolist()
+        flat = np.array(data, dtype=object).ravel().tolist()  # beside text numpy makes text of numbers
         wrong = next((value for value in flat if not isinstance(value, int | float)), flat[0])
         raise BadData(f"input {name}: {wrong!r} is not a number" if wrong is not None else f"input {name}: null")
     if np.dtype(dtype).kind in "iu" and values.dtype.kind == "f":
@@ -169,6 +170,8 @@ def _from_list(name: str, data: Any, dtype: str, shape: list[int]) -> npt.NDArra
 
 def _as_type(name: str, values: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
     wanted = np.dtype(dtype)
+    if wanted.kind == "b" and not ((values == 0) | (values == 1)).all():
+        raise BadData(f"input {name}: {_NO_TRUTH}")
     if values.size and wanted.kind in "iu":
         limits = np.iinfo(wanted)
         whole = values.dtype != object or all(value == int(value) for value in values.ravel())
@@ -205,7 +208,7 @@ def from_bytes(name: str, data: Any, dtype: str, shape: Sequence[int]) -> npt.ND
     if len(data) % np.dtype(dtype).itemsize:
         raise BadData(f"input {name}: {len(data)} bytes are no whole number of values")
     if dtype == "|b1" and bytes(data).strip(b"\0\1"):
-        raise BadData(f"input {name}: a truth value is neither 0 nor 1")
+        raise BadData(f"input {name}: {_NO_TRUTH}")
     return _shaped(name, np.frombuffer(data, dtype).copy(), shape)
 
 
