@@ -1,6 +1,5 @@
 """Seldon Core v1 over gRPC: its messages to arrays, arrays to its messages."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -62,9 +61,12 @@ def _tensor(tensor: pb.Tensor) -> npt.NDArray[np.float64]:
     tensor.DiscardUnknownFields()
     data = tensor.SerializeToString()
     values = np.frombuffer(data, "<f8", count, len(data) - 8 * count).copy() if count else np.empty(0)
-    if math.prod(shape) != count or any(length < 0 for length in shape):
-        raise BadData(f"data.tensor: {count} values do not fill the shape {shape}")
-    return values.reshape(shape)
+    if any(length < 0 for length in shape):  # numpy would work it out
+        raise BadData("data.tensor.shape should be a list of lengths")
+    try:
+        return values.reshape(shape)
+    except ValueError:
+        raise BadData(f"data.tensor: {count} values do not fill the shape {shape}") from None
 
 
 def _meta(meta: pb.Meta) -> dict[str, Any]:

@@ -48,9 +48,10 @@ def parse(tensor: Any) -> npt.NDArray[Any]:
         if size > 10_000_000:
             raise BadData("data.tftensor.tensorShape is too large for the one value sent")
         values = np.repeat(values, size)
-    if values.size != size:
-        raise BadData(f"data.tftensor: {values.size} values do not fill the shape {shape}")
-    return values.reshape(shape)
+    try:
+        return values.reshape(shape)
+    except ValueError:
+        raise BadData(f"data.tftensor: {values.size} values do not fill the shape {shape}") from None
 
 
 def _shape(shape: Any) -> list[int]:

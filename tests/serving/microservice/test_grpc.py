@@ -90,7 +90,7 @@ def test_an_ndarray_with_names_in_any_order(stub: Stub) -> None:
         (tensor(ROWS[:, :3]), "rows of 4 numbers"),
         (tensor(np.array([[1, 2, np.nan, 4]])), "row 1, feature f3: NaN is not a finite number"),
         (prediction_pb2.SeldonMessage(data={"tensor": {"shape": [2, 2], "values": [1]}}), "do not fill"),
-        (prediction_pb2.SeldonMessage(data={"tensor": {"shape": [-1, 1], "values": [1]}}), "do not fill"),
+        (prediction_pb2.SeldonMessage(data={"tensor": {"shape": [-1, 1], "values": [1]}}), "list of lengths"),
         (tensor(ROWS, names=["f1", "f2", "f3", "x"]), "'x'"),
     ],
 )

@@ -3,6 +3,7 @@
 import contextlib
 
 import numpy as np
+import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,13 @@ PLAIN = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
+
+
+@pytest.mark.parametrize(("shape", "values"), [([3], [1]), ([1] * 66, [1]), ([0] + [2**31 - 1] * 4, [])])
+def test_a_shape_that_is_not_filled(shape: list[int], values: list[float]) -> None:
+    message = prediction_pb2.SeldonMessage(data={"tensor": {"shape": shape, "values": values}})
+    with pytest.raises(BadData, match=f"{len(values)} values do not fill the shape"):
+        seldon_proto.parse(message)
 
 
 @given(

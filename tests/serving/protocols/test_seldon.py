@@ -101,6 +101,11 @@ def test_what_is_not_json(body: bytes, message: str) -> None:
         seldon.loads(body)
 
 
+def tensorflow(shape: list[int], values: list[int]) -> dict[str, object]:
+    dimensions = [{"size": str(length)} for length in shape]
+    return {"dtype": "DT_DOUBLE", "tensorShape": {"dim": dimensions}, "doubleVal": values}
+
+
 @pytest.mark.parametrize(
     ("document", "message"),
     [
@@ -117,6 +122,11 @@ def test_what_is_not_json(body: bytes, message: str) -> None:
         ({"data": {"tensor": {"shape": [-1], "values": [1]}}}, "data.tensor.shape"),
         ({"data": {"tensor": {"shape": [True], "values": [1]}}}, "data.tensor.shape"),
         ({"data": {"tensor": {"shape": [2, 2], "values": [1]}}}, "1 values do not fill the shape"),
+        ({"data": {"tensor": {"shape": [1] * 66, "values": [1]}}}, "1 values do not fill the shape"),
+        ({"data": {"tensor": {"shape": [0, 2**39, 2**39], "values": []}}}, "0 values do not fill the shape"),
+        ({"data": {"tftensor": tensorflow([2], [1, 2, 3])}}, "3 values do not fill the shape"),
+        ({"data": {"tftensor": tensorflow([1] * 66, [1])}}, "1 values do not fill the shape"),
+        ({"data": {"tftensor": tensorflow([0, 2**39, 2**39], [])}}, "0 values do not fill the shape"),
         ({"data": {"tensor": {"shape": [1], "values": [[1]]}}}, "flat"),
         ({"data": {"tensor": {"shape": [1]}}}, "values should be a list, not null"),
         ({"strData": 1}, "strData should be text"),
