@@ -38,6 +38,8 @@ _HELP: Final = {
     "seldon_api_model_feedback_reward_total": "Rewards of feedback, added up.",
 }
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_]")
+_OF_THE_FORMAT: Final = ("le", "__name__")
+"""Labels that say something else in Prometheus' format."""
 
 
 class Metrics(SharedMetrics):
@@ -155,9 +157,10 @@ class Metrics(SharedMetrics):
                 values[slot + len(TIMER_SECONDS) + 1] += value / 1000
 
     def _custom_slot(self, kind: str, key: str, method: str, tags: dict[str, Any]) -> int:
-        name = _NOT_IN_NAMES.sub("_", key)
-        name = f"_{name}" if not name or name[0].isdigit() else name
-        labels = {_NOT_IN_NAMES.sub("_", str(label)): str(value) for label, value in tags.items()} | {"method": method}
+        name = _allowed(key)
+        labels = {_allowed(str(label)): str(value) for label, value in tags.items()}
+        labels = {f"_{label}" if label in _OF_THE_FORMAT else label: value for label, value in labels.items()}
+        labels["method"] = method
         if kind == "COUNTER":
             return self._slot("counter", name if name.endswith("_total") else f"{name}_total", labels)
         if kind == "GAUGE":
@@ -167,6 +170,12 @@ class Metrics(SharedMetrics):
     def recent(self, d: int, model: int) -> Any:
         """The rows that all workers scored lately, with their scores: an array of shape (n, d + 1)."""
         return np.concatenate([part.remembered(d, model) for part in self._board.parts])
+
+
+def _allowed(name: str) -> str:
+    """A name as Prometheus allows it."""
+    name = _NOT_IN_NAMES.sub("_", name)
+    return f"_{name}" if not name or name[0].isdigit() else name
 
 
 def _bins(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:

@@ -23,7 +23,7 @@ from training.model import Model
 from training.synthetic import clusters
 
 ROW = [2.1, 2.05, 1.95, 2.01]
-LINE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{((?:\w+=\"(?:[^\"\\]|\\.)*\",?)*)\})? (-?[\d.e+-]+|[+-]Inf|NaN)")
+LINE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{((?:[a-zA-Z_]\w*=\"(?:[^\"\\]|\\.)*\",?)*)\})? (-?[\d.e+-]+|[+-]Inf|NaN)")
 
 
 def parse(text: bytes) -> dict[tuple[str, ...], float]:
@@ -36,6 +36,8 @@ def parse(text: bytes) -> dict[tuple[str, ...], float]:
         matched = LINE.fullmatch(line)
         assert matched, line
         labels = re.findall(r"\w+=\"(?:[^\"\\]|\\.)*\"", matched[2] or "")
+        names = [label.partition("=")[0] for label in labels]
+        assert len(set(names)) == len(names), line
         key = (matched[1], *sorted(labels))
         assert key not in found
         found[key] = float(matched[3].replace("Inf", "inf"))
@@ -116,6 +118,15 @@ def test_names_and_labels_that_prometheus_does_not_allow() -> None:
     strange = {"type": "GAUGE", "key": "9 lives-left", "value": 1, "tags": {"a b": 'x"\n\\'}}
     metrics.custom([strange], "predict")
     assert of(parse(metrics.render()), "_9_lives_left", r'a_b="x\"\n\\"') == 1
+
+
+@pytest.mark.parametrize("kind", ["GAUGE", "TIMER"])
+def test_labels_that_prometheus_has_for_itself_or_cannot_have(kind: str) -> None:
+    metrics = Metrics(Board(), 0, {})
+    tags = {"1st": "a", "": "b", "le": "c", "__name__": "d", "method": "e"}
+    metrics.custom([{"type": kind, "key": "k", "value": 1, "tags": tags}], "predict")
+    labels = ('_1st="a"', '_="b"', '_le="c"', '___name__="d"', 'method="predict"')
+    assert of(parse(metrics.render()), "k" if kind == "GAUGE" else "k_count", *labels) == 1
 
 
 def test_one_name_with_two_types_shows_the_first() -> None:
