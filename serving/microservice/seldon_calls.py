@@ -23,7 +23,8 @@ class Answer:
     Attributes
     ----------
     kind : str
-        Of the request's payload; the answer keeps it where it can.
+        Of the request's payload; the answer keeps it where it can. ``jsonData`` only if the payload is passed on and no
+        other field holds it: the wrapper puts lists and text into others.
     data : object
         The payload.
     names : sequence of str
@@ -89,7 +90,8 @@ class SeldonCalls:
 
     def aggregate(self, component: Component, messages: list[Message]) -> Answer:
         """Call ``aggregate``."""
-        outcome = component.aggregate([one.payload for one in messages], [one.names for one in messages])
+        payloads = [one.payload for one in messages]
+        outcome = component.aggregate(payloads, [one.names for one in messages])
         first = messages[0]
         meta: dict[str, Any] = {"puid": first.puid} if first.puid else {}
         for field in ("tags", "requestPath"):
@@ -97,7 +99,7 @@ class SeldonCalls:
             for message in messages:
                 meta[field].update(message.meta.get(field) or {})
         meta["metrics"] = [metric for message in messages for metric in message.meta.get("metrics") or []]
-        return self.answer(component, Message(first.kind, None, [], meta), outcome)
+        return self.answer(component, Message(first.kind, payloads, [], meta), outcome)
 
     def feedback(self, component: Component, feedback: Feedback) -> Answer:
         """Call ``send_feedback``."""
@@ -136,11 +138,13 @@ class SeldonCalls:
         Answer
             To be written.
         """
-        data = outcome.data
-        names = component.class_names(data) if isinstance(data, np.ndarray | list) else []
+        data, kind = outcome.data, message.kind
+        if kind == "jsonData" and (data is not message.payload or _fits_elsewhere(data)):
+            kind = ""
+        names = component.class_names(data) if isinstance(data, np.ndarray | list) and kind != "jsonData" else []
         puid = message.puid or (new_puid() if invent_puid else "")
         meta = self._meta(message.meta, puid, outcome.tags, outcome.metrics if self._metrics_in_response else [])
-        return Answer(message.kind, data, names, meta, outcome)
+        return Answer(kind, data, names, meta, outcome)
 
     def _meta(
         self, given: dict[str, Any], puid: str, tags: dict[str, Any], metrics: list[dict[str, Any]]
@@ -190,3 +194,14 @@ class SeldonCalls:
         data = {"names": user.class_names(), "ndarray": [(score, 1.0 - score) for score in scores]}
         meta = self._meta(message.meta, puid, user.tags_of(labels), metrics)
         return Reply(seldon.dumps({"data": data, "meta": meta}), puid=puid)
+
+
+def _fits_elsewhere(payload: Any) -> bool:
+    """Whether what came as ``jsonData`` can go back as text or an array."""
+    if not isinstance(payload, list):
+        return isinstance(payload, str)
+    try:
+        np.shape(payload)
+    except ValueError:  # lists of different lengths
+        return False
+    return True

@@ -189,7 +189,7 @@ def data_field(kind: str, data: Any, names: Sequence[str]) -> dict[str, Any]:
     Parameters
     ----------
     kind : str
-        Of the request.
+        Of the request; of ``jsonData`` whatever it is, it is written so.
     data : ndarray, list, dict, str or bytes
         What the model returned.
     names : sequence of str
@@ -205,7 +205,7 @@ def data_field(kind: str, data: Any, names: Sequence[str]) -> dict[str, Any]:
     TypeError
         For a payload that no field of a SeldonMessage holds.
     """
-    if isinstance(data, dict):
+    if kind == "jsonData" or isinstance(data, dict):
         return {"jsonData": data}
     if isinstance(data, bytes | bytearray):
         return {"binData": base64.b64encode(data).decode("ascii")}

@@ -136,7 +136,7 @@ def encode(kind: str, data: Any, names: Sequence[str], meta: Mapping[str, Any]) 
     Parameters
     ----------
     kind : str
-        Of the request.
+        Of the request; of ``jsonData`` whatever it is, it is written so.
     data : object
         What the model returned.
     names : sequence of str
@@ -156,14 +156,14 @@ def encode(kind: str, data: Any, names: Sequence[str], meta: Mapping[str, Any]) 
     """
     message = pb.SeldonMessage()
     _set_meta(message.meta, meta)
-    if isinstance(data, np.ndarray | list):
+    if kind == "jsonData" or isinstance(data, dict):
+        _set_value(message.jsonData, data)
+    elif isinstance(data, np.ndarray | list):
         _set_array(message.data, kind, np.asarray(data), names)
     elif isinstance(data, str):
         message.strData = data
     elif isinstance(data, bytes | bytearray):
         message.binData = bytes(data)
-    elif isinstance(data, dict):
-        _set_value(message.jsonData, data)
     elif hasattr(data, "type_url"):
         message.customData.CopyFrom(data)
     else:

@@ -196,6 +196,7 @@ DIFFERENCES = [
     Difference("`data` without a payload", 400, 200, body={"data": {}}),
     Difference("`binData` that is not base64", 400, 500, body={"binData": "§"}),
     Difference("`meta` that is not an object", 400, 500, body={"data": {"ndarray": [[1]]}, "meta": 1}),
+    Difference("`jsonData` that no array holds, passed on", 200, 400, path="/transform-input", body={"jsonData": 5}),
     Difference("A body of another type than JSON or a form", 200, 400, body=b'{"strData": "x"}', kind="text/plain"),
     Difference("A payload that no message can hold", 500, 400, name="Faulty", body={"strData": "object"}),
     Difference("Tags of a model's metric", 200, 200, name="Full", body=ROWS, check=tags_are_the_models),

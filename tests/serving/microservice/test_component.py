@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from serving import models
 from tests.serving.microservice import classes
 from tests.serving.microservice.asgi import Client
+from training.model import Model
 
 ROWS = {"data": {"ndarray": [[1, 2], [3, 4]], "names": ["p", "q"]}}
 
@@ -86,6 +88,24 @@ def test_payloads_of_every_kind_reach_the_class() -> None:
     assert mixed["meta"] == {"tags": {"k": 2}}
     tensor = {"dtype": "DT_FLOAT", "tensorShape": {"dim": [{"size": "2"}]}, "floatVal": [1.5]}
     assert client("/predict", {"data": {"tftensor": tensor}}).json["jsonData"]["text"] == "[1.5 1.5]"
+
+
+@pytest.mark.parametrize("payload", [5, 0.5, None, True, [[1, [2]]], {"a": 1}])
+@pytest.mark.parametrize("path", ["/transform-input", "/transform-output"])
+def test_json_that_is_passed_on_goes_back_as_json(inne: Model, path: str, payload: Any) -> None:
+    for user in (models.INNE.of(inne), classes.Plain()):
+        answer = Client(user)(path, {"jsonData": payload})
+        assert answer.status == 200, answer.info
+        assert answer.json["jsonData"] == payload
+
+
+def test_json_that_another_field_holds_goes_back_in_that_as_from_the_wrapper() -> None:
+    client = Client(classes.Plain())
+    assert client("/transform-input", {"jsonData": "x"}).json["strData"] == "x"
+    rows = client("/transform-input", {"jsonData": [[1, 2]]}).json["data"]
+    assert rows == {"names": ["t:0", "t:1"], "tensor": {"shape": [1, 2], "values": [1, 2]}}
+    assert client("/predict", {"jsonData": [{"a": 1}]}).json["data"] == {"names": [], "ndarray": [{"a": 1}]}
+    assert Client(classes.Faulty())("/predict", {"jsonData": "object"}).status == 500
 
 
 def test_class_names_as_an_attribute() -> None:

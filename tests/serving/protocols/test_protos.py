@@ -45,6 +45,13 @@ def test_a_message_of_seldon_comes_back(values: np.ndarray, kind: str, tags: dic
     assert message.puid == "p"
 
 
+@pytest.mark.parametrize("value", [5.0, None, [[1.0, [2.0]]], {"a": 1.0}])
+def test_json_comes_back(value: object) -> None:
+    sent = seldon_proto.encode("jsonData", value, [], {}).SerializeToString()
+    message = seldon_proto.parse(prediction_pb2.SeldonMessage.FromString(sent))
+    assert (message.kind, message.payload) == ("jsonData", value)
+
+
 @given(st.binary(max_size=80))
 def test_any_bytes_are_a_message_of_seldon_or_bad_data(data: bytes) -> None:
     with contextlib.suppress(DecodeError, BadData):
