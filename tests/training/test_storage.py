@@ -304,6 +304,22 @@ class TestFolder:
         assert list(folder.list()) == []
         assert sorted(path.name for path in outside.iterdir()) == ["secret"]
 
+    def test_a_file_deleted_while_its_folder_is_listed(
+        self, folder: FolderStorage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for key in ("p/a", "p/b", "p/c"):
+            put(folder, key)
+        scan = os.scandir
+
+        def delete_b(directory: int) -> list[os.DirEntry[str]]:
+            found = list(scan(directory))
+            if any(entry.name == "b" for entry in found):
+                folder.delete("p/b")
+            return found
+
+        monkeypatch.setattr(os, "scandir", delete_b)
+        assert [entry.key for entry in folder.list("p")] == ["p/a", "p/c"]
+
     def test_the_root_itself_may_be_a_link(self, folder: FolderStorage, root: Path, tmp_path: Path) -> None:
         (tmp_path / "alias").symlink_to(root)
         put(folder, "p/x")

@@ -89,11 +89,7 @@ class FolderStorage(Storage):
         try:
             with _as_storage_error(folder), self._directory(folder.split("/") if folder else []) as directory:
                 # "a-b" comes before "a/c" in the order of keys, so a folder is sorted with its slash.
-                found = sorted(
-                    (entry.name + "/" * entry.is_dir(follow_symlinks=False), entry.stat(follow_symlinks=False))
-                    for entry in os.scandir(directory)
-                    if not entry.name.startswith(".")
-                )
+                found = sorted(_named(directory))
         except FileMissing:
             return
         for name, status in found:
@@ -129,6 +125,14 @@ class FolderStorage(Storage):
             yield directory
         finally:
             os.close(directory)
+
+
+def _named(directory: int) -> Iterator[tuple[str, os.stat_result]]:
+    """The names in a folder and what they are, without what is deleted meanwhile."""
+    for entry in os.scandir(directory):
+        if not entry.name.startswith("."):
+            with contextlib.suppress(FileNotFoundError):
+                yield entry.name + "/" * entry.is_dir(follow_symlinks=False), entry.stat(follow_symlinks=False)
 
 
 def _open_folder(name: str, directory: int, create: bool) -> int:
