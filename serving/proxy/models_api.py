@@ -17,12 +17,20 @@ from serving.errors import NotFound
 from serving.proxy import files
 from serving.proxy.answers import answer
 from serving.proxy.requests import parameter, refuse_other_parameters
-from training.errors import FileMissing
+from training.errors import FileMissing, InvalidPath
 from training.storage import Entry, Storage
 
 MODEL, SIDECAR = ".pkl", ".json"
 MAX_SIDECAR_BYTES = 2**20
 TOLD = ("detector", "trained_at", "versions", "sha256")
+
+
+def has_sidecar(storage: Storage, key: str) -> bool:
+    """Tell whether a file has a sidecar; one whose name is as long as may be has no room for its suffix."""
+    try:
+        return storage.exists(key + SIDECAR)
+    except InvalidPath:
+        return False
 
 
 def show(storage: Storage, entry: Entry) -> dict[str, Any]:
@@ -55,7 +63,7 @@ def blueprint(storage: Storage) -> Blueprint:
             found = (
                 entry
                 for entry in storage.list(folder or "")
-                if entry.key.endswith(MODEL) and storage.exists(entry.key + SIDECAR)
+                if entry.key.endswith(MODEL) and has_sidecar(storage, entry.key)
             )
             return answer({"models": [show(storage, entry) for entry in files.listed(found)]})
 

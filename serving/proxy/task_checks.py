@@ -127,7 +127,7 @@ def _model_detector(storage: Storage, path: str) -> type[Detector]:
     try:
         with storage.open(f"{path}.json") as file:
             sidecar = file.read(CHECKED_BYTES)
-    except FileMissing:
+    except (FileMissing, InvalidPath):  # the second is of a name so long that it has no room for .json
         raise RequestError(f"model_path: {path!r} has no {path.rpartition('/')[2]}.json beside it") from None
     if size > CHECKED_BYTES:
         return _detector("model_path", _told_detector(sidecar))

@@ -209,6 +209,12 @@ class TestEveryStorage:
         assert list(storage.list("no")) == []
         assert list(storage.list("a")) == []
 
+    @pytest.mark.parametrize("key", ["p/" + "x" * 201, ".checkpoints/x"], ids=["long", "hidden"])
+    def test_a_list_is_without_names_that_are_no_keys(self, storage: Storage, key: str) -> None:
+        put(storage, "p/x")
+        storage._stage(key).publish()
+        assert [entry.key for entry in storage.list()] == ["p/x"]
+
     def test_deleting(self, storage: Storage) -> None:
         put(storage, "p/f/x")
         storage.delete("p/f/x")
@@ -330,6 +336,13 @@ class TestFolder:
         with pytest.raises(FileMissing, match="not a file"):
             folder.open("pipe")
         assert not folder.exists("pipe")
+
+    def test_a_name_that_is_no_text_is_not_listed(self, folder: FolderStorage, root: Path) -> None:
+        put(folder, "p/x")
+        (root / os.fsdecode(b"p/\xff.csv")).touch()
+        (root / os.fsdecode(b"\xff")).mkdir()
+        (root / os.fsdecode(b"\xff/x")).touch()
+        assert [entry.key for entry in folder.list()] == ["p/x"]
 
     def test_a_file_where_a_folder_should_be(self, folder: FolderStorage) -> None:
         put(folder, "p/x")

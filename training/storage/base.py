@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from training.errors import FileMissing, InvalidPath
-from training.storage.keys import DATA_SUFFIXES, check_key, shown
+from training.storage.keys import DATA_SUFFIXES, check_key, is_key, shown
 from training.storage.staged import StagedFile
 
 
@@ -170,9 +170,10 @@ class Storage(ABC):
         Yields
         ------
         Entry
-            In the order of their keys. Nothing, for a folder that is not there.
+            In the order of their keys, without files that others put there under names that are no keys. Nothing,
+            for a folder that is not there.
         """
-        return self._list(check_key(folder) if folder else "")
+        return (entry for entry in self._list(check_key(folder) if folder else "") if is_key(entry.key))
 
     def delete(self, key: str) -> None:
         """Remove a file.

@@ -48,6 +48,22 @@ def check_key(key: str) -> str:
     return key
 
 
+def is_key(key: str) -> bool:
+    """Whether `check_key` lets it pass.
+
+    Parameters
+    ----------
+    key : str
+        Anything.
+
+    Returns
+    -------
+    bool
+        False for what no method of a storage takes.
+    """
+    return _fault(key) is None
+
+
 def shown(key: str) -> str:
     """A key as messages quote it.
 

@@ -294,6 +294,18 @@ def test_models(http: FlaskClient, storage: Storage) -> None:
     assert not storage.exists("p/f/s.pkl.json")
 
 
+def test_a_model_whose_name_has_no_room_for_a_sidecar(http: FlaskClient, storage: Storage) -> None:
+    path = f"p/f/{'x' * 193}.pkl"
+    known = http.get("/anomaly_detection/models").json
+    put(storage, path, b"x")
+    assert http.get("/anomaly_detection/models").json == known
+    assert http.get(f"/anomaly_detection/models/{path}").status_code == 400
+    for kind, fields in (("valid", VALID), ("infer", INFER)):
+        status, answer = post(http, kind, **fields | {"model_path": path})
+        assert status == 400
+        assert answer["error"]["message"].startswith("model_path: ")
+
+
 @pytest.mark.parametrize(
     ("model_name", "parameters"),
     [
