@@ -3,7 +3,6 @@
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
@@ -160,13 +159,16 @@ class WindowDetector(SeriesDetector):
         return Limits(*(series.answer(part) for part in found))
 
     def _tail_start(self, stamps: TimeArray | None, n_rows: int) -> int:  # noqa: ARG002
-        return max(0, n_rows - self._reach() + 1)
+        return max(0, n_rows - self._reach())
 
     def _keep_tail(self, series: Series) -> None:
-        filled = np.array(series.values.T, order="C")
-        for values in filled:
-            carry_forward(values, math.nan)
-        super()._keep_tail(replace(series, values=filled.T))
+        """The first row of the tail is in no later window: it holds what is carried over missing values after it."""
+        super()._keep_tail(series)
+        before = series.values[: len(series.values) - len(self.tail_) + 1]
+        for column, values in enumerate(before.T):
+            known = values[~np.isnan(values)]
+            if len(known):
+                self.tail_[0, column] = known[-1]
 
     def _restore(self) -> None:
         super()._restore()

@@ -70,12 +70,13 @@ def test_one_new_value_is_judged_by_the_end_of_the_training_series(align):
     assert not detector.has_verdict([[50.0]]).any()
 
 
-def test_a_gap_at_the_end_of_training_is_bridged_for_the_next_row():
+@pytest.mark.parametrize(("missing", "without"), [(11, 0), (40, 12)])
+def test_a_gap_at_the_end_of_training_is_bridged_where_half_a_window_is_there(missing, without):
     values = bumpy()
-    values[-40:] = np.nan
+    values[-missing:] = np.nan
     detector = POLY(window=25, align="end").fit(column(values))
-    assert not np.isnan(detector.tail_).any()
-    assert detector.has_verdict([[0.0]], history="fitted").all()
+    known = detector.has_verdict(column(bumpy()[:25]), history="fitted")
+    assert known.tolist() == [False] * without + [True] * (25 - without)
 
 
 def test_what_cannot_be_is_said():

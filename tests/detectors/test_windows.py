@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 
 from detectors.poly import POLY
 from detectors.sub_pca import SubPCA
@@ -80,6 +81,25 @@ def test_missing_values_are_bridged_but_have_no_verdict(made):
     assert not known[200:260].any()
     assert known[[8, 99, 102, 300, 549, 551]].all()
     assert (detector.predict(column(values)) == -1)[395:415].any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from([POLY(window=10, span=3), SubPCA(window=10), SubPCA(window=7, n_components=3)]),
+    st.sampled_from(["center", "end"]),
+    st.integers(2, 40),
+    st.lists(st.tuples(st.integers(0, 1), st.integers(40, 140), st.integers(1, 60)), max_size=4),
+)
+def test_history_gives_what_the_whole_series_gives_whatever_is_missing(detector, align, ahead, gaps):
+    values = np.random.default_rng(ahead).normal(size=(140, 2)).cumsum(axis=0)
+    for index, start, length in gaps:
+        values[start : start + length, index] = np.nan
+    detector = clone(detector).set_params(align=align).fit(values[:100])
+    whole = detector.column_scores(values[: 100 + ahead])
+    for known in (100, 100 + ahead // 2):
+        later = values[known : 100 + ahead]
+        np.testing.assert_allclose(detector.column_scores(later, history="fitted"), whole[known:], atol=1e-9)
+        detector.remember(later[: ahead // 2])
 
 
 @windowed
