@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, BinaryIO
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -75,8 +75,7 @@ def blueprint(storage: Storage, settings: StorageSettings) -> Blueprint:
     def get_file(path: str) -> Response:
         refuse_other_parameters()
         with as_answers():
-            entry = storage.entry(path)
-            return _download(storage, entry)
+            return _download(*storage.open_entry(path))
 
     @routes.put("/<path:path>")
     def put_file(path: str) -> Response:
@@ -107,9 +106,8 @@ def _upload(storage: Storage, path: str, max_bytes: int) -> None:
         check_length(file.size, max_bytes)
 
 
-def _download(storage: Storage, entry: Entry) -> Response:
+def _download(entry: Entry, file: BinaryIO) -> Response:
     suffix = "." + entry.key.rpartition("/")[2].rpartition(".")[2].lower()
-    file = storage.open(entry.key)
     try:
         response = Response(
             wrap_file(request.environ, file, CHUNK), content_type=TYPES.get(suffix, "application/octet-stream")

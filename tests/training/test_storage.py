@@ -224,11 +224,19 @@ class TestEveryStorage:
         put(storage, "p/f/x", b"2")
         assert read(storage, "p/f/x") == b"2"
 
+    def test_what_is_known_of_an_open_file(self, storage: Storage) -> None:
+        put(storage, "p/f/x", b"first")
+        before = storage.entry("p/f/x")
+        entry, file = storage.open_entry("p/f/x")
+        with file:
+            assert entry == before
+            assert file.read() == b"first"
+
     def test_a_file_that_is_not_there(self, storage: Storage) -> None:
         put(storage, "p/f/x/y")
         for key in ("no", "p/no/x", "p/f/x"):
             assert not storage.exists(key)
-            for attempt in (storage.open, storage.size, storage.delete, storage.resolve):
+            for attempt in (storage.open, storage.open_entry, storage.size, storage.delete, storage.resolve):
                 with pytest.raises(FileMissing, match=key) as caught:
                     attempt(key)
                 assert caught.value.code == "file_not_found"

@@ -55,6 +55,28 @@ class Storage(ABC):
         FileMissing
             When it is not there.
         """
+        return self._open(check_key(key))[1]
+
+    def open_entry(self, key: str) -> tuple[Entry, BinaryIO]:
+        """Read a file, and know what is read, even where another takes its place meanwhile.
+
+        Parameters
+        ----------
+        key : str
+            Its path.
+
+        Returns
+        -------
+        entry : Entry
+            Of the very file that is open.
+        file : binary file
+            Seekable; to be closed.
+
+        Raises
+        ------
+        FileMissing
+            When it is not there.
+        """
         return self._open(check_key(key))
 
     def stage(self, key: str) -> StagedFile:
@@ -238,7 +260,7 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def _open(self, key: str) -> BinaryIO: ...
+    def _open(self, key: str) -> tuple[Entry, BinaryIO]: ...
 
     @abstractmethod
     def _stage(self, key: str) -> StagedFile: ...

@@ -65,13 +65,14 @@ class FolderStorage(Storage):
                         removed += 1
         return removed
 
-    def _open(self, key: str) -> BinaryIO:
+    def _open(self, key: str) -> tuple[Entry, BinaryIO]:
         with _as_storage_error(key), self._parent(key) as (directory, name):
             descriptor = os.open(name, _FILE, dir_fd=directory)
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
                 os.close(descriptor)
                 raise FileMissing(f"{shown(key)}: not a file")
-            return os.fdopen(descriptor, "rb")
+            return Entry(key, found.st_size, found.st_mtime), os.fdopen(descriptor, "rb")
 
     def _stage(self, key: str) -> StagedFile:
         return _StagedInFolder(self, key)

@@ -46,8 +46,9 @@ class MemoryStorage(Storage):
                 raise FileExists(f"{shown(key)}: there is such a file already")
             self._files[key] = (data, time.time())
 
-    def _open(self, key: str) -> BinaryIO:
-        return io.BytesIO(self._get(key)[0])
+    def _open(self, key: str) -> tuple[Entry, BinaryIO]:
+        data, modified = self._get(key)
+        return Entry(key, len(data), modified), io.BytesIO(data)
 
     def _stage(self, key: str) -> StagedFile:
         return _StagedInMemory(self, key)

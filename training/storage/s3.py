@@ -80,16 +80,16 @@ class S3Storage(Storage):
         with _as_storage_error(key):
             return self.client.head_object(**self._name(key))  # type: ignore[no-any-return]
 
-    def _open(self, key: str) -> BinaryIO:
+    def _open(self, key: str) -> tuple[Entry, BinaryIO]:
         head = self._head(key)
-        return io.BufferedReader(_ObjectReader(self, key, head["ContentLength"], head["ETag"]), PART_BYTES)
+        reader = _ObjectReader(self, key, head["ContentLength"], head["ETag"])
+        return _entry(key, head), io.BufferedReader(reader, PART_BYTES)
 
     def _stage(self, key: str) -> StagedFile:
         return _StagedInBucket(self, key)
 
     def _entry(self, key: str) -> Entry:
-        head = self._head(key)
-        return Entry(key, head["ContentLength"], head["LastModified"].timestamp())
+        return _entry(key, self._head(key))
 
     def _list(self, folder: str) -> Iterator[Entry]:
         inside = self.prefix + (f"{folder}/" if folder else "")
@@ -107,6 +107,10 @@ class S3Storage(Storage):
         self._head(key)  # S3 itself answers that it has deleted what was never there
         with _as_storage_error(key):
             self.client.delete_object(**self._name(key))
+
+
+def _entry(key: str, head: dict[str, Any]) -> Entry:
+    return Entry(key, head["ContentLength"], head["LastModified"].timestamp())
 
 
 class _ObjectReader(io.RawIOBase):

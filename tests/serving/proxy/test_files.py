@@ -3,7 +3,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from flask import Flask
@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
 from training.errors import StorageUnavailable
-from training.storage import FolderStorage, Storage
+from training.storage import Entry, FolderStorage, Storage
 
 CONTENT = bytes(range(256)) * 4
 
@@ -83,6 +83,24 @@ def test_conditions(http: FlaskClient) -> None:
     assert http.get("/files/a.bin", headers={"If-None-Match": etag}, buffered=True).status_code == 200
     resumed = http.get("/files/a.bin", headers={"Range": "bytes=5-", "If-Range": etag}, buffered=True)
     assert (resumed.status_code, len(resumed.data)) == (200, len(CONTENT) + 1)
+
+
+def test_a_download_tells_of_the_file_that_it_sends(
+    http: FlaskClient, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    http.put("/files/a.bin", data=b"first")
+    open_ = FolderStorage._open
+
+    def replace(self: FolderStorage, key: str) -> tuple[Entry, BinaryIO]:
+        http.put("/files/a.bin", data=CONTENT)
+        return open_(self, key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderStorage, "_open", replace)
+        got = http.get("/files/a.bin", buffered=True)
+    assert got.data == CONTENT
+    assert got.content_length == len(CONTENT)
+    assert got.headers["ETag"] == http.head("/files/a.bin").headers["ETag"]
 
 
 @pytest.mark.parametrize(
