@@ -288,9 +288,24 @@ class DetectorModel:
             {"type": "COUNTER", "key": "inlier_anomalies", "value": labels.count(1)},
         ]
 
+    def transform_input(self, X: Any, names: Any = None, meta: Any = None) -> Any:  # noqa: ARG002
+        """The rows as they came: a class without this method would be asked about its last prediction after it."""
+        self._forget()
+        return X
+
+    transform_output = transform_input
+
+    def send_feedback(self, features: Any, names: Any, reward: float, truth: Any, routing: int | None = None) -> None:  # noqa: ARG002
+        """Learn nothing from it; like `transform_input`, it is about no prediction of this thread."""
+        self._forget()
+
+    def _forget(self) -> None:
+        """Have the tags and metrics of an answer be about no rows."""
+        self._last.judged = None
+
     def health_status(self) -> list[str]:
         """Say that the model is loaded, or raise what hinders it."""
-        self._last.judged = None  # the tags of this answer are about no rows
+        self._forget()
         return [f"{self.model.title} is ready"]
 
     def init_metadata(self) -> dict[str, Any]:

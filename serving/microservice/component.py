@@ -115,7 +115,9 @@ class Component:
             answer = guarded(method, payload, names, meta)
         except NotImplementedHere:
             answer = default
-        outcome = self._of_ours(answer) if self.own else self._with_extras(answer)
+        if self.own:  # it counts its rows itself
+            return self._of_ours(answer)
+        outcome = self._with_extras(answer)
         outcome.rows = len(payload) if isinstance(payload, np.ndarray) and payload.ndim else 1
         return outcome
 

@@ -1,5 +1,7 @@
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,9 +56,17 @@ def test_tags_and_metrics_are_about_the_last_prediction_of_the_thread(served: mo
         ("inlier_rows", 2),
         ("inlier_anomalies", 1),
     ]
-    served.health_status()
-    assert "labels" not in served.tags()
-    assert served.metrics() == []
+    calls: tuple[Callable[[], Any], ...] = (
+        served.health_status,
+        lambda: served.transform_input([ROW], None, meta={}),
+        lambda: served.transform_output([ROW], None, meta={}),
+        lambda: served.send_feedback([ROW], [], 1.0, [], routing=None),
+    )
+    for call in calls:
+        served.predict([ROW], None)
+        call()
+        assert "labels" not in served.tags()
+        assert served.metrics() == []
 
 
 def test_features_come_in_any_order_or_as_objects(served: models.INNE) -> None:

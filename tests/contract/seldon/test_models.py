@@ -70,6 +70,10 @@ def compare_rest(theirs: Server, mine: Server, request: dict[str, Any]) -> dict[
         (status, body), expected = theirs.post(path, request), mine.post(path, request)
         assert status == expected[0] == 200, body
         assert json.loads(body) == json.loads(expected[1])
+    for path, sent in (("/send-feedback", {"request": request}), ("/transform-input", request)):
+        answers = [json.loads(server.post(path, sent)[1]) for server in (theirs, mine)]
+        assert answers[0] == answers[1]
+        assert "labels" not in answers[0]["meta"]["tags"]
     for path in ("/health/status", "/metadata"):
         assert json.loads(theirs.get(path)[1]) == json.loads(mine.get(path)[1])
     width = len(request["data"]["names"])

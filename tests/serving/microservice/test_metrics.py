@@ -107,6 +107,20 @@ def test_feedback_is_counted() -> None:
     assert of(found, "seldon_api_model_feedback_reward_total") == 1.5
 
 
+@pytest.mark.parametrize("path", ["/send-feedback", "/transform-input", "/transform-output"])
+def test_what_is_no_prediction_does_not_count_the_last_one_again(inne: Model, path: str) -> None:
+    client = Client(models.INNE.of(inne))
+    rows = {"data": {"ndarray": [ROW] * 17 + [[0, 0, 0, 0]]}}
+    client("/predict", rows)
+    answer = client(path, {"request": rows} if path == "/send-feedback" else rows)
+    assert answer.json["meta"]["tags"]["threshold"] == inne.threshold
+    assert "labels" not in answer.json["meta"]["tags"]
+    assert "metrics" not in answer.json["meta"]
+    found = parse(client("/metrics").body)
+    names = ("inlier_rows_total", "inlier_anomalies_total", "inlier_anomaly_score_count", "inlier_recent_rows")
+    assert [of(found, name) for name in names] == [18, 1, 18, 18]
+
+
 def test_a_path_of_its_own() -> None:
     client = Client(classes.Plain(), metrics_path="/prometheus")
     assert client("/prometheus").status == 200
