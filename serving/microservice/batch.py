@@ -93,7 +93,8 @@ class Batch:
             waiting.answer(reply)
 
     def _judge(self, batch: list[Waiting]) -> list[Reply]:
-        user = batch[0].few.component.user
+        component = batch[0].few.component
+        user = component.user
         parts = [waiting.few.rows for waiting in batch]
         judged = user.judge(parts[0] if len(parts) == 1 else np.concatenate(parts))
         scores, labels = judged.scores.tolist(), judged.labels
@@ -102,7 +103,7 @@ class Batch:
             until = first + len(rows)
             replies.append(waiting.few.reply(scores[first:until], labels[first:until]))
             first = until
-        self._count(batch, replies, Outcome(None, metrics=user.metrics_of(labels), judged=judged))
+        self._count(batch, replies, Outcome(None, metrics=user.metrics_of(labels), judged=judged, model=component.tag))
         return replies
 
     def _count(self, batch: list[Waiting], replies: list[Reply], outcome: Outcome) -> None:

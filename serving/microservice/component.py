@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from serving.errors import NotOffered
+from serving.microservice.board import tag
 from serving.microservice.methods import (
     NotImplementedHere,
     call_of,
@@ -40,6 +41,12 @@ class Component:
         Whether the class is one of ours.
     batches : bool
         Whether it may judge rows of several requests in one call.
+    name : str
+        Of the model, where the deployment gives it none.
+    version : str
+        Of the model; empty if the class is not ours.
+    tag : int
+        Stands for the version where rows are counted.
     """
 
     def __init__(self, user: Any) -> None:
@@ -60,6 +67,9 @@ class Component:
         self._judged = method_of(user, "judged")
         self._class_names = names_of(user, "class_names")
         self.batches: bool = self.own and not self._raws and user.batches
+        self.name: str = f"model_{user.detector}" if self.own else type(user).__name__
+        self.version: str = user.model.trained_at if self.own else ""
+        self.tag = tag(self.version)
 
     def raw(self, name: str) -> Callable[[Any], Any] | None:
         """The class's method for whole messages, e.g. ``predict_raw``.
@@ -124,7 +134,7 @@ class Component:
     def _of_ours(self, answer: Any) -> Outcome:
         """What `_with_extras` finds out about any class, without the checks that our own need not pass."""
         user = self.user
-        return Outcome(answer, user.tags(), user.metrics(), user.judged())
+        return Outcome(answer, user.tags(), user.metrics(), user.judged(), model=self.tag)
 
     def _with_extras(self, answer: Any) -> Outcome:
         outcome = unwrap(answer)
@@ -136,6 +146,7 @@ class Component:
             outcome.tags = {**own_tags, **outcome.tags} if outcome.tags else own_tags
         if self._judged is not None:
             outcome.judged = self._judged()
+            outcome.model = self.tag
         return outcome
 
     def _not_offered(self, name: str) -> NotOffered:

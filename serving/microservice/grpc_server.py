@@ -253,23 +253,23 @@ class _Oip:
         }
 
     def _model_ready(self, request: Any) -> tuple[Any, None]:
-        oip_routes.check_model(self._service, request.name, request.version)
+        oip_routes.check_model(self._service, self._service.component, request.name, request.version)
         return inference_pb2.ModelReadyResponse(ready=not self._service.draining), None
 
     def _metadata(self, request: Any) -> tuple[Any, None]:
-        oip_routes.check_model(self._service, request.name, request.version)
-        found = oip_routes.model_metadata(self._service)
+        component = self._service.component
+        oip_routes.check_model(self._service, component, request.name, request.version)
+        found = oip_routes.model_metadata(self._service, component)
         answer = inference_pb2.ModelMetadataResponse()
         return json_format.ParseDict(found, answer, ignore_unknown_fields=True), None
 
     def _infer(self, request: Any) -> tuple[Any, Outcome]:
-        service = self._service
-        oip_routes.check_model(service, request.model_name, request.model_version)
+        service, component = self._service, self._service.component
+        oip_routes.check_model(service, component, request.model_name, request.model_version)
         inference = oip_proto.parse(request)
         inference.id = inference.id or new_puid()
         explain = inference.parameters.get("explain") in (True, 1, "1", "true")
-        outputs, outcome = oip_routes.predict(
-            service, inference.rows, inference.names, inference.parameters, explain=explain
-        )
+        outputs, outcome = oip_routes.predict(service, component, inference, explain=explain)
         parameters = oip_routes.parameters_of(outcome.tags)
-        return oip_proto.encode(service.name, service.version, inference, outputs, parameters), outcome
+        name = service.name_of(component)
+        return oip_proto.encode(name, component.version, inference, outputs, parameters), outcome

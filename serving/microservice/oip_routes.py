@@ -1,6 +1,5 @@
 """The Open Inference Protocol over REST: what is at each path."""
 
-from collections.abc import Sequence
 from functools import partial
 from importlib import metadata
 from typing import Any
@@ -83,49 +82,53 @@ class OipRoutes:
 
     def model_ready(self, name: str, version: str) -> Reply:
         """200 if requests to the model are answered."""
-        check_model(self.service, name, version)
+        check_model(self.service, self.service.component, name, version)
         self.service.ready_component()
-        return Reply(dumps({"name": self.service.name, "ready": True}))
+        return Reply(dumps({"name": name, "ready": True}))
 
     def model(self, name: str, version: str) -> Reply:
         """What the model takes and gives."""
-        check_model(self.service, name, version)
-        return Reply(dumps(model_metadata(self.service)))
+        component = self.service.component
+        check_model(self.service, component, name, version)
+        return Reply(dumps(model_metadata(self.service, component)))
 
     def infer(self, request: Request, name: str, version: str) -> Reply:
         """Tensors to tensors."""
-        service = self.service
-        check_model(service, name, version)
+        service, component = self.service, self.service.component
+        check_model(service, component, name, version)
         inference = _parsed(request)
-        outputs, outcome = predict(
-            service, inference.rows, inference.names, inference.parameters, explain=_explained(request, inference)
-        )
-        return self._reply(inference, outputs, outcome.tags, outcome)
+        outputs, outcome = predict(service, component, inference, explain=_explained(request, inference))
+        return self._reply(component, inference, outputs, outcome.tags, outcome)
 
     def few(self, request: Request, name: str, version: str) -> Few | None:
         """Take a request apart if it is a few rows; what has been parsed is kept in it."""
         component = self.service.component
         if not component.batches or len(request.body) > FEW_BYTES:
             return None
-        check_model(self.service, name, version)
+        check_model(self.service, component, name, version)
         inference = request.document = _parsed(request)
         rows = inference.rows
         if not rows.ndim or not 0 < len(rows) <= FEW_ROWS or _explained(request, inference):
             return None
         self.service.check_rows(rows)
-        user = component.user
-        return Few(component, user.rows(rows, inference.names), partial(self._of_few, user, inference))
+        rows = component.user.rows(rows, inference.names)
+        return Few(component, rows, partial(self._of_few, component, inference))
 
-    def _of_few(self, user: Any, inference: oip.Inference, scores: list[float], labels: list[int]) -> Reply:
-        return self._reply(inference, _outputs(np.array(scores), labels), user.tags_of(labels))
+    def _of_few(self, component: Component, inference: oip.Inference, scores: list[float], labels: list[int]) -> Reply:
+        return self._reply(component, inference, _outputs(np.array(scores), labels), component.user.tags_of(labels))
 
     def _reply(
-        self, inference: oip.Inference, outputs: Outputs, tags: dict[str, Any], outcome: Outcome | None = None
+        self,
+        component: Component,
+        inference: oip.Inference,
+        outputs: Outputs,
+        tags: dict[str, Any],
+        outcome: Outcome | None = None,
     ) -> Reply:
         chosen = oip.choose(outputs, inference.wanted, inference.binary)
         identifier = inference.id or new_puid()
-        service = self.service
-        head: dict[str, Any] = {"model_name": service.name, "model_version": service.version, "id": identifier}
+        name = self.service.name_of(component)
+        head: dict[str, Any] = {"model_name": name, "model_version": component.version, "id": identifier}
         if tags:
             head["parameters"] = parameters_of(tags)
         body, json_length = oip.encode(head, chosen)
@@ -136,7 +139,7 @@ class OipRoutes:
 
 
 def predict(
-    service: Service, rows: npt.NDArray[Any], names: Sequence[str], parameters: dict[str, Any], *, explain: bool
+    service: Service, component: Component, inference: oip.Inference, *, explain: bool
 ) -> tuple[Outputs, Outcome]:
     """Ask the model, and give its answer the names that the protocol's clients see.
 
@@ -144,12 +147,10 @@ def predict(
     ----------
     service : Service
         What is served.
-    rows : ndarray
-        The request's tensor.
-    names : sequence of str
-        Of its columns.
-    parameters : dict
-        The request's, passed on as tags.
+    component : Component
+        That the request began with.
+    inference : Inference
+        The request; its parameters are passed on as tags.
     explain : bool
         Whether to add what each feature did.
 
@@ -163,9 +164,9 @@ def predict(
     ServingError
         As everywhere.
     """
-    service.check_rows(rows)
-    component = service.component
-    outcome = component.call("predict", rows, names, {"tags": parameters} if parameters else {})
+    service.check_rows(inference.rows)
+    meta = {"tags": inference.parameters} if inference.parameters else {}
+    outcome = component.call("predict", inference.rows, inference.names, meta)
     judged = outcome.judged
     if judged is None:
         return _foreign_outputs(component, outcome), outcome
@@ -203,7 +204,7 @@ def _foreign_outputs(component: Component, outcome: Outcome) -> Outputs:
     return [("predict", values)]
 
 
-def check_model(service: Service, name: str, version: str) -> None:
+def check_model(service: Service, component: Component, name: str, version: str) -> None:
     """Refuse a model or a version that is not served.
 
     Raises
@@ -211,10 +212,11 @@ def check_model(service: Service, name: str, version: str) -> None:
     NotHere
         Names what is.
     """
-    if name != service.name:
-        raise NotHere(f"there is no model {name!r}, only {service.name}")
-    if version and version != service.version:
-        raise NotHere(f"there is no version {version!r} of {name}, only {service.version or 'one without a name'}")
+    served = service.name_of(component)
+    if name != served:
+        raise NotHere(f"there is no model {name!r}, only {served}")
+    if version and version != component.version:
+        raise NotHere(f"there is no version {version!r} of {name}, only {component.version or 'one without a name'}")
 
 
 def server_metadata() -> dict[str, Any]:
@@ -222,12 +224,13 @@ def server_metadata() -> dict[str, Any]:
     return {"name": "inlier", "version": metadata.version("inlier"), "extensions": ["binary_tensor_data"]}
 
 
-def model_metadata(service: Service) -> dict[str, Any]:
+def model_metadata(service: Service, component: Component) -> dict[str, Any]:
     """What the model takes and gives."""
-    head = {"name": service.name, "versions": [service.version] if service.version else [], "platform": "inlier"}
-    if not service.component.own:
+    versions = [component.version] if component.version else []
+    head = {"name": service.name_of(component), "versions": versions, "platform": "inlier"}
+    if not component.own:
         return {**head, "inputs": [], "outputs": [{"name": "predict", "datatype": "FP64", "shape": [-1, -1]}]}
-    features = service.component.user.feature_names()
+    features = component.user.feature_names()
     outputs = [("anomaly_score", "FP64"), ("complementary_score", "FP64"), ("label", "INT64")]
     return {
         **head,

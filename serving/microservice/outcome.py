@@ -31,6 +31,8 @@ class Outcome:
         Rows and scores, from one of our own classes.
     rows : int
         How many the payload had.
+    model : int
+        Which model judged them: its component's tag.
     """
 
     data: Any
@@ -38,6 +40,7 @@ class Outcome:
     metrics: list[dict[str, Any]] = field(default_factory=list)
     judged: "Judged | None" = None
     rows: int = 0
+    model: int = 0
 
 
 def unwrap(answer: Any) -> Outcome:

@@ -9,7 +9,7 @@ import numpy as np
 
 from serving.errors import NotReady, ServingError, TooLarge
 from serving.microservice import metadata
-from serving.microservice.board import Board, tag
+from serving.microservice.board import Board
 from serving.microservice.component import Component, is_own
 from serving.microservice.metrics import Metrics
 from serving.microservice.outcome import Outcome
@@ -43,7 +43,6 @@ class Service:
         self.started = time.time()
         self._metadata = metadata.collect(self.component, settings)
         self.metrics = Metrics(board or Board(), worker, self._labels())
-        self._model_tag = tag(self.version)
 
     def _labels(self) -> dict[str, str]:
         image, _, version = self.settings.image.rpartition(":")
@@ -59,10 +58,11 @@ class Service:
     @property
     def name(self) -> str:
         """The model's name in the Open Inference Protocol."""
-        if self.settings.unit_id:
-            return self.settings.unit_id
-        user = self.component.user
-        return f"model_{user.detector}" if self.component.own else type(user).__name__
+        return self.name_of(self.component)
+
+    def name_of(self, component: Component) -> str:
+        """`name`, of the component that a request began with."""
+        return self.settings.unit_id or component.name
 
     @property
     def title(self) -> str:
@@ -77,7 +77,7 @@ class Service:
     @property
     def version(self) -> str:
         """The model's version."""
-        return self.component.user.model.trained_at if self.component.own else ""
+        return self.component.version
 
     def replace(self, user: Any) -> None:
         """Serve another model from the next request on; those under way finish with the one they began with.
@@ -90,7 +90,6 @@ class Service:
         component = Component(user)
         self._metadata = metadata.collect(component, self.settings)
         self.component = component
-        self._model_tag = tag(self.version)
 
     def ready_component(self) -> Component:
         """The component, unless the service is about to stop."""
@@ -117,7 +116,7 @@ class Service:
 
     def count_outcome(self, route: str, outcome: Outcome) -> None:
         """Count what a model gave."""
-        self.metrics.outcome(outcome, route, outcome.rows, self._model_tag)
+        self.metrics.outcome(outcome, route, outcome.rows, outcome.model)
 
     def render_metrics(self) -> bytes:
         """Metrics of all workers, with drift as it is now."""
@@ -128,7 +127,7 @@ class Service:
             from serving.microservice import drift
 
             model = self.component.user.model
-            recent = self.metrics.recent(len(model.feature_names), self._model_tag)
+            recent = self.metrics.recent(len(model.feature_names), self.component.tag)
             found += drift.gauges(model, recent)
         return self.metrics.render(found)
 

@@ -1,3 +1,4 @@
+import copy
 import json
 from typing import Any
 
@@ -5,6 +6,8 @@ import numpy as np
 import pytest
 
 from serving import models
+from serving.microservice.grpc_server import _Oip
+from serving.protocols.wire import inference_pb2
 from tests.serving.microservice import classes
 from tests.serving.microservice.asgi import Answer, Client
 from training.model import Model
@@ -111,6 +114,33 @@ def test_not_finite_numbers_in_bytes(client: Client) -> None:
     answer = client(INFER, head + rows.tobytes(), headers={"inference-header-content-length": str(len(head))})
     assert answer.json == {"error": "row 1, feature f3: NaN is not a finite number"}
     assert client(INFER, b"{}", headers={"inference-header-content-length": "x"}).status == 400
+
+
+@pytest.mark.parametrize("wire", ["REST", "gRPC"])
+def test_what_began_with_a_model_names_it_though_another_has_taken_its_place(inne: Model, wire: str) -> None:
+    new = copy.copy(inne)
+    new.trained_at = "2030-01-01T00:00:00+00:00"
+
+    class ReplacedMeanwhile(models.INNE):
+        def predict(self, X: Any, names: Any = None, meta: Any = None) -> Any:
+            scores = super().predict(X, names, meta)
+            client.service.replace(models.INNE.of(new))
+            return scores
+
+    client = Client(ReplacedMeanwhile.of(inne))
+    if wire == "REST":
+        answer = client(INFER, tensor()).json
+        named = (answer["model_version"], answer["parameters"]["version"])
+    else:
+        request = inference_pb2.ModelInferRequest(model_name="model_inne")
+        asked = request.inputs.add(name="x", shape=[2, 4], datatype="FP64")
+        asked.contents.fp64_contents.extend(np.ravel(ROWS))
+        found, outcome = _Oip(client.service).calls()["ModelInfer"](request)
+        client.service.count("infer", 200, 0.1, outcome)
+        named = (found.model_version, found.parameters["version"].string_param)
+    assert named == (inne.trained_at, inne.trained_at)
+    assert client.service.version == new.trained_at
+    assert b'inlier_recent_rows{model_name="model_inne"} 0' in client("/metrics").body
 
 
 def test_any_class() -> None:
