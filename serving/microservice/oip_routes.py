@@ -2,7 +2,7 @@
 
 from functools import partial
 from importlib import metadata
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from serving.protocols import oip
 from serving.protocols.seldon import dumps
 
 _BINARY = b"application/octet-stream"
+_INPUT: Final = "predict"
+"""What metadata calls the one input of all features."""
 Outputs = oip.Outputs
 
 
@@ -111,7 +113,7 @@ class OipRoutes:
         if not rows.ndim or not 0 < len(rows) <= FEW_ROWS or _explained(request, inference):
             return None
         self.service.check_rows(rows)
-        rows = component.user.rows(rows, inference.names)
+        rows = component.user.rows(rows, _columns(component, inference))
         return Few(component, rows, partial(self._of_few, component, inference))
 
     def _of_few(self, component: Component, inference: oip.Inference, scores: list[float], labels: list[int]) -> Reply:
@@ -166,7 +168,7 @@ def predict(
     """
     service.check_rows(inference.rows)
     meta = {"tags": inference.parameters} if inference.parameters else {}
-    outcome = component.call("predict", inference.rows, inference.names, meta)
+    outcome = component.call("predict", inference.rows, _columns(component, inference), meta)
     judged = outcome.judged
     if judged is None:
         return _foreign_outputs(component, outcome), outcome
@@ -174,6 +176,13 @@ def predict(
     if explain:
         outputs.append(("feature_contributions", component.user.explain(judged)))
     return outputs, outcome
+
+
+def _columns(component: Component, inference: oip.Inference) -> list[str]:
+    """Names of a request's columns: none where its one tensor has the name of all features together."""
+    names = inference.names
+    whole = len(names) == 1 and names[0] == _INPUT and component.own and _INPUT not in component.user.feature_names()
+    return [] if whole else names
 
 
 def _outputs(scores: npt.NDArray[np.float64], labels: list[int]) -> Outputs:
@@ -236,7 +245,7 @@ def model_metadata(service: Service, component: Component) -> dict[str, Any]:
         **head,
         "inputs": [
             {
-                "name": "predict",
+                "name": _INPUT,
                 "datatype": "FP64",
                 "shape": [-1, len(features)],
                 "parameters": {"features": ", ".join(features)},

@@ -10,7 +10,9 @@ from serving.microservice.grpc_server import _Oip
 from serving.protocols.wire import inference_pb2
 from tests.serving.microservice import classes
 from tests.serving.microservice.asgi import Answer, Client
+from training.features import Features
 from training.model import Model
+from training.train import train
 
 ROWS = [[2.1, 2.05, 1.95, 2.01], [0.0, 0.0, 0.0, 0.0]]
 INFER = "/v2/models/model_inne/infer"
@@ -53,6 +55,22 @@ def test_one_input_a_feature_in_any_order(client: Client) -> None:
     ]
     expected = outputs(client(INFER, tensor()))["anomaly_score"]
     np.testing.assert_array_equal(outputs(client(INFER, {"inputs": inputs}))["anomaly_score"], expected)
+
+
+@pytest.mark.parametrize("feature", ["x", "predict"])
+def test_a_model_of_one_feature_takes_it_by_name_and_as_metadata_names_the_input(feature: str) -> None:
+    rows = Features(np.arange(100.0)[:, None], (feature,))
+    client = Client(models.DBSCAN.of(train("dbscan", rows, parameters={"eps": 2.0}, seed=0)))
+    assert client("/v2/models/model_dbscan").json["inputs"][0]["name"] == "predict"
+    for n_rows in (2, 20):
+        for shape in ([n_rows], [n_rows, 1]):
+            for name in ("predict", feature):
+                one = {"name": name, "shape": shape, "datatype": "FP64", "data": [1e6] * n_rows}
+                found = outputs(client("/v2/models/model_dbscan/infer", {"inputs": [one]}))
+                assert found["label"].tolist() == [1] * n_rows
+    wrong = client("/v2/models/model_dbscan/infer", {"inputs": [{**one, "name": "z"}]})
+    assert wrong.status == 400
+    assert "'z'" in wrong.json["error"]
 
 
 def test_binary_both_ways(client: Client) -> None:
