@@ -119,7 +119,10 @@ def _download(entry: Entry, file: BinaryIO) -> Response:
         # a page that somebody put there may run, but not in the name of this site
         response.headers["Content-Security-Policy"] = "sandbox allow-scripts"
         response.headers["Cache-Control"] = "no-cache"
-        response.make_conditional(request.environ, accept_ranges=True, complete_length=entry.size)
+        response.accept_ranges = "bytes"
+        unit = request.headers.get("Range", "bytes").partition("=")[0].strip().lower()
+        # RFC 9110, 14.2: a range in units that are not known is ignored
+        response.make_conditional(request.environ, accept_ranges=unit == "bytes", complete_length=entry.size)
     except BaseException:
         file.close()
         raise
