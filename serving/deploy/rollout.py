@@ -1,7 +1,8 @@
 """One step after the other: check, write the manifests, start, wait, switch the client, stop the old versions.
 
 It works on any `Runtime`. What fails before the switch leaves everything as it was, the manifests too; the switch is
-one request to the proxy, and one transaction there.
+one request to the proxy, and one transaction there. When its answer got lost, the proxy is asked whether it is in
+force; when that cannot be known, the old and the new versions run on, and the manifests are those of the new ones.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,11 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from detectors.errors import InlierError
 from serving.deploy import manifest, model_files
 from serving.deploy.calls import Proxy
 from serving.deploy.runtime import Order, Runtime, Say, Version
 from serving.deploy.service import check
 from serving.errors import CallError, DeployError
+
+
+class _Unsettled(CallError):
+    """The switch may be in force: nothing is taken back."""
 
 
 def deploy(runtime: Runtime, proxy: Proxy, client: str, order: Order, folder: Path, say: Say) -> None:
@@ -56,6 +62,8 @@ def _written(runtime: Runtime, order: Order, folder: Path, say: Say) -> Iterator
             before[path] = path.read_bytes() if path.is_file() else None
             say(f"wrote {manifest.write(folder, name, content)}")
         yield
+    except _Unsettled:
+        raise
     except BaseException:
         for path, content_before in before.items():
             manifest.write_bytes(path, content_before)
@@ -64,6 +72,7 @@ def _written(runtime: Runtime, order: Order, folder: Path, say: Say) -> Iterator
 
 def _roll_out(runtime: Runtime, proxy: Proxy, client: str, order: Order, say: Say) -> Sequence[Version]:
     """Start, switch the client, and return the versions that nobody needs any more."""
+    taken = _urls(runtime.versions())
     versions = runtime.start(order)
     if not order.waits:
         say(f"client {client}: its requests go where they went; the same without --no-wait waits, and switches them")
@@ -72,11 +81,33 @@ def _roll_out(runtime: Runtime, proxy: Proxy, client: str, order: Order, say: Sa
     try:
         runtime.keep(versions)
         _switch(proxy, client, order, versions, old)
-    except BaseException:
-        runtime.undo(versions)
-        raise
+    except BaseException as error:
+        in_force = _in_force(proxy, client, _urls(versions) - taken, error)
+        if in_force is False:
+            runtime.undo(versions)
+            raise
+        if in_force is None or not isinstance(error, CallError):
+            new = ", ".join(f"{version.name} version {version.version}" for version in versions)
+            why = str(error) or "interrupted"
+            raise _Unsettled(f"{why}; client {client} may use {new} already, so old and new run on") from error
     say(f"client {client}: " + ", ".join(f"{service.name} {service.ratio:g}" for service in order.services))
     return old
+
+
+def _in_force(proxy: Proxy, client: str, new: set[str], error: BaseException) -> bool | None:
+    """Tell whether a client uses new URLs after an error; None when the proxy does not say."""
+    refused = isinstance(error, InlierError) and (not isinstance(error, CallError) or error.status is not None)
+    if refused or not new:  # a cluster's address stays the same: what was there before can be there again
+        return False
+    try:
+        variations = proxy.call("GET", proxy.client(client, "variations"))["variations"]
+    except CallError:
+        return None
+    return any(variation["url"] in new for variation in variations)
+
+
+def _urls(versions: Sequence[Version]) -> set[str]:
+    return {url for version in versions for url in version.urls.values()}
 
 
 def _tell_of_left_over(runtime: Runtime, proxy: Proxy, urls: set[str], say: Say) -> None:
@@ -122,7 +153,7 @@ def remove(runtime: Runtime, proxy: Proxy, name: str, folder: Path, say: Say) ->
         if not versions:
             known = sorted({version.name for version in runtime.versions()})
             raise DeployError(f"there is no microservice {name!r}; there are: {', '.join(known) or 'none'}")
-        urls = {url for version in versions for url in version.urls.values()}
+        urls = _urls(versions)
         users = _users(proxy, urls)
         for client in users:
             if {variation["url"] for variation in client["variations"]} - urls:

@@ -94,18 +94,25 @@ class Switched:
 
 
 class Mute(Switched):
-    """The answers to the first so many switches get lost, which are in force nevertheless."""
+    """The answers to the first so many switches get lost; these are in force nevertheless, or they are not."""
 
-    def __init__(self, lost: int) -> None:
+    def __init__(
+        self, lost: int, error: BaseException | None = None, *, heard: bool = True, gone: bool = False
+    ) -> None:
         super().__init__()
         self.lost = lost
+        self._error = error or CallError("no proxy answers")
+        self._heard, self._gone = heard, gone
 
     def call(self, method: str, path: str, content: Any = None) -> dict[str, Any]:
-        answer = super().call(method, path, content)
-        if method == "PUT" and self.lost:
-            self.lost -= 1
+        if path == "test/variations" and method == "GET" and self._gone:
             raise CallError("no proxy answers")
-        return answer
+        if method != "PUT" or not self.lost:
+            return super().call(method, path, content)
+        self.lost -= 1
+        if self._heard:
+            super().call(method, path, content)
+        raise self._error
 
 
 ORDER = Order([Service("inne", "shop/inne:2", None, "rest", 1.0, "shop/inne:2")])
@@ -139,11 +146,29 @@ def test_a_switch_whose_answer_got_lost_is_asked_for_again(tmp_path: Path) -> No
     assert [each["url"] for each in proxy.variations] == ["http://127.0.0.1:2/predict"]
 
 
-def test_a_proxy_that_never_answers_leaves_what_ran(tmp_path: Path) -> None:
+def test_a_switch_that_is_in_force_without_an_answer_is_one(tmp_path: Path) -> None:
+    runtime, proxy = Failing(""), Mute(lost=2)
+    rollout.deploy(runtime, cast("Proxy", proxy), "test", ORDER, tmp_path, lambda line: None)
+    assert runtime.running == [Numbered.of(2)]
+    assert '"version": 2' in manifest.path_of(tmp_path, "inne").read_text()
+
+
+@pytest.mark.parametrize("error", [CallError("no proxy answers"), KeyboardInterrupt()])
+def test_a_switch_that_is_not_in_force_leaves_what_ran(tmp_path: Path, error: BaseException) -> None:
     runtime = Failing("")
-    with pytest.raises(CallError):
-        rollout.deploy(runtime, cast("Proxy", Mute(lost=2)), "test", ORDER, tmp_path, lambda line: None)
+    with pytest.raises(type(error)):
+        rollout.deploy(runtime, cast("Proxy", Mute(2, error, heard=False)), "test", ORDER, tmp_path, lambda line: None)
     assert runtime.running == [Numbered.of(1)]
+    assert not manifest.path_of(tmp_path, "inne").exists()
+
+
+@pytest.mark.parametrize("proxy", [Mute(2, gone=True), Mute(1, KeyboardInterrupt())])
+def test_nothing_is_taken_back_when_the_client_may_use_it(tmp_path: Path, proxy: Mute) -> None:
+    runtime = Failing("")
+    with pytest.raises(CallError, match="may use inne version 2 already, so old and new run on"):
+        rollout.deploy(runtime, cast("Proxy", proxy), "test", ORDER, tmp_path, lambda line: None)
+    assert runtime.running == [Numbered.of(1), Numbered.of(2)]
+    assert '"version": 2' in manifest.path_of(tmp_path, "inne").read_text()
 
 
 @pytest.mark.parametrize("used", [False, True])
