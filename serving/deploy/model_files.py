@@ -68,7 +68,7 @@ def _described(service: Service, path: Path) -> ModelFile:
 def _in_storage(service: Service, proxy: Proxy) -> ModelFile | None:
     key = str(service.model).lstrip("/")
     beside = _get(proxy, f"{key}.json")
-    if beside is None or proxy.send("HEAD", _path(key))[0] != 200:
+    if beside is None or not _is_there(proxy, key):
         return None
     try:
         return ModelFile(key, str(json.loads(beside)["sha256"]), None)
@@ -78,6 +78,10 @@ def _in_storage(service: Service, proxy: Proxy) -> ModelFile | None:
 
 def _path(key: str) -> str:
     return f"/files/{quote(key)}"
+
+
+def _is_there(proxy: Proxy, key: str) -> bool:
+    return proxy.send("HEAD", _path(key))[0] == 200
 
 
 def _get(proxy: Proxy, key: str) -> bytes | None:
@@ -93,7 +97,7 @@ def upload(services: Sequence[Service], proxy: Proxy, say: Say) -> None:
     for service in services:
         if service.file is None or service.file.path is None:
             continue
-        if proxy.send("HEAD", _path(f"{service.file.key}.json"))[0] == 200:  # it is put last
+        if _is_there(proxy, f"{service.file.key}.json") and _is_there(proxy, service.file.key):
             continue
         for source, key in (
             (service.file.path, service.file.key),

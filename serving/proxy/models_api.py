@@ -8,6 +8,7 @@ DELETE   /anomaly_detection/models/<path>    the file and what is beside it; 204
 =======  ==================================  =========================================================================
 """
 
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -77,8 +78,10 @@ def blueprint(storage: Storage) -> Blueprint:
     def delete_model(path: str) -> Response:
         refuse_other_parameters()
         with files.as_answers():
-            find(path)
-            storage.delete(path)
+            if not storage.exists(path + SIDECAR):
+                raise NotFound(f"there is no model {path[:200]!r}")
+            with suppress(FileMissing):  # an earlier try may have got no further than this
+                storage.delete(path)
             storage.delete(path + SIDECAR)
         return Response(status=204)
 

@@ -84,6 +84,15 @@ def test_up_into_the_storage_and_down_again(inne_file, proxy, tmp_path):
         pass
 
 
+@pytest.mark.parametrize("suffix", ["", ".json"])
+def test_what_has_gone_from_the_storage_is_put_there_again(inne_file, proxy, suffix):
+    here = model_files.locate(model(inne_file), proxy)
+    model_files.upload([here], proxy, print)
+    assert proxy.send("DELETE", f"/files/{here.file.key}{suffix}")[0] == 204
+    model_files.upload([here], proxy, print)
+    assert model_files.locate(model(here.file.key), proxy).file.sha256 == here.file.sha256
+
+
 def test_an_init_container_fetches_with_a_key_that_can_only_read(
     running, proxy, inne_file, tmp_path, monkeypatch, capsys
 ):

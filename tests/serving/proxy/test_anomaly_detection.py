@@ -292,6 +292,10 @@ def test_models(http: FlaskClient, storage: Storage) -> None:
     assert http.delete(f"{models}/p/f/s.pkl").status_code == 204
     assert http.delete(f"{models}/p/f/s.pkl").status_code == 404
     assert not storage.exists("p/f/s.pkl.json")
+    storage.delete("p/f/tampered.pkl")  # as a deletion leaves it whose second step failed
+    assert http.delete(f"{models}/p/f/tampered.pkl").status_code == 204
+    assert not storage.exists("p/f/tampered.pkl.json")
+    assert http.delete(f"{models}/p/f/alone.pkl").status_code == 404
 
 
 def test_a_model_whose_name_has_no_room_for_a_sidecar(http: FlaskClient, storage: Storage) -> None:
