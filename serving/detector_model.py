@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from detectors.errors import DetectorError, InlierError
 from serving.errors import BadData, ComponentError
-from serving.model_uri import default_model_uri, model_file
+from serving.model_uri import Signature, default_model_uri, model_file, signature
 from serving.protocols import numbers
 from training.artifacts import load_model
 from training.model import Model
@@ -55,6 +55,11 @@ class DetectorModel:
     ----------
     model_uri : str, optional
         A model file, a folder that holds one, or a ``file://`` address of either; without it `default_model_uri`.
+
+    Attributes
+    ----------
+    signature : tuple or None
+        Of the file, from before it was read: what changes after that has yet to be read. None for a model in memory.
     """
 
     detector: ClassVar[str]
@@ -62,6 +67,7 @@ class DetectorModel:
 
     def __init__(self, model_uri: str | None = None) -> None:
         self.model_uri = model_uri or default_model_uri()
+        self.signature: Signature | None = None
         self._model: Model | None = None
         self._constant_tags: dict[str, Any] = {}
         self._names: list[str] = []
@@ -97,6 +103,7 @@ class DetectorModel:
             If it is the model of another detector, or the folder doesn't hold exactly one model file.
         """
         if self._model is None:
+            self.signature = signature(self.model_uri)
             self._take(load_model(model_file(self.model_uri)))
 
     def _take(self, model: Model) -> None:

@@ -11,6 +11,8 @@ IMAGE_MODEL: Final = "/model/model.pkl"
 DEFAULT_MODEL_URI: Final = "/mnt/models"
 """Where Seldon Core and KServe put what a model's address names."""
 
+Signature = tuple[tuple[int, int, int] | None, ...]
+
 
 def default_model_uri() -> str:
     """Where the model is when nobody says: ``$INLIER_MODEL``, ``/mnt/models``, or what an image was built with."""
@@ -47,3 +49,33 @@ def model_file(uri: str) -> Path:
         names = ", ".join(file.name for file in found) or "none"
         raise ComponentError(f"the folder {path} should hold one model file (*.pkl), it holds {names}")
     return found[0]
+
+
+def signature(uri: str) -> Signature:
+    """What a model file is known by: as long as it stays the same, the file has not changed.
+
+    Parameters
+    ----------
+    uri : str
+        As for `model_file`.
+
+    Returns
+    -------
+    tuple
+        Time of the last change, size and number of the file and of its sidecar; None for what is not there.
+    """
+    from training.artifacts import sidecar_path
+
+    try:
+        file = model_file(uri)
+    except ComponentError:
+        return (None,)
+    return tuple(_stat(os.fspath(one)) for one in (file, sidecar_path(file)))
+
+
+def _stat(path: str) -> tuple[int, int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - the folder of a mounted secret is swapped: follow links each time
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

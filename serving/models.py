@@ -8,7 +8,7 @@ from typing import Final
 
 from serving.detector_model import DetectorModel
 from serving.errors import ComponentError
-from serving.model_uri import model_file
+from serving.model_uri import model_file, signature
 from serving.series_model import SeriesModel
 from training.artifacts import load_model
 
@@ -79,10 +79,12 @@ def serve_file(path: str | os.PathLike[str]) -> DetectorModel:
     InlierError
         If the file is missing, damaged, not trusted, or of a detector that has no class here.
     """
-    file = model_file(os.fspath(path))
+    uri = os.fspath(path)
+    before = signature(uri)
+    file = model_file(uri)
     model = load_model(file)
     if model.detector_name not in MODELS:
         raise ComponentError(f"{file} is a model of {model.detector_name}, which has no class in serving/models.py")
     served = MODELS[model.detector_name].of(model)
-    served.model_uri = str(file)
+    served.model_uri, served.signature = uri, before
     return served

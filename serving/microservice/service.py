@@ -2,7 +2,6 @@
 
 import logging
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from serving.errors import NotReady, ServingError, TooLarge
 from serving.microservice import metadata
 from serving.microservice.board import Board
-from serving.microservice.component import Component, is_own
+from serving.microservice.component import Component
 from serving.microservice.metrics import Metrics
 from serving.microservice.outcome import Outcome
 from serving.settings import MicroserviceSettings
@@ -143,19 +142,3 @@ class Service:
             error.reason = "MICROSERVICE_BAD_METADATA"
             raise error
         return self._metadata
-
-
-def model_path(user: Any) -> Path | None:
-    """The file that a model came from, to be watched for changes.
-
-    Parameters
-    ----------
-    user : object
-        An instance of a model class.
-
-    Returns
-    -------
-    Path or None
-        None for a class that is not ours.
-    """
-    return Path(user.model_uri) if is_own(user) else None
