@@ -328,7 +328,8 @@ class TaskSettings(Settings):
     resend_seconds: float = Field(
         default=30.0,
         gt=0,
-        description="A message that is not answered for longer, and that others overtook, is sent again.",
+        description="A message that is not answered for longer is sent again, if others overtook it or none was "
+        "answered for as long.",
     )
     run_seconds: float = Field(default=3600.0, gt=0, description="How long one attempt may take.")
     memory_bytes: int = Field(

@@ -260,12 +260,13 @@ def _times(count: int) -> str:
 def unanswered(session: Session, resend_seconds: float, limit: int = 100) -> list[tuple[str, str]]:
     """Return the ids, and Celery's, of waiting tasks whose message seems lost, and note that it is sent again.
 
-    A message is thought lost when it was sent a while ago and either none is being worked on, or one sent later was
-    answered. Each further message doubles the wait, so that a long queue without workers does not fill with copies.
+    A message is thought lost when it was sent a while ago and either no task was begun for as long, or one sent later
+    was. It may also be held by a worker that fetched it and is busy for long: that tasks run does not say that it will
+    come. Each further message doubles the wait, so that a long queue does not fill with copies.
     """
     moment = now()
     begun = select(func.max(Task.sent_at)).where(Task.started_at.is_not(None)).scalar_subquery()
-    running = select(Task.id).where(Task.status == STARTED).exists()
+    moves = select(Task.id).where(Task.started_at > moment - timedelta(seconds=resend_seconds)).exists()
     overdue = or_(
         *(
             and_(Task.sends == sends, Task.sent_at < moment - timedelta(seconds=resend_seconds * 2 ** (sends - 1)))
@@ -273,9 +274,7 @@ def unanswered(session: Session, resend_seconds: float, limit: int = 100) -> lis
         ),
         Task.sent_at < moment - timedelta(seconds=resend_seconds * 2**7),
     )
-    query = select(Task.id, Task.celery_id).where(
-        Task.status.in_(WAITING), overdue, or_(~running, Task.sent_at < begun)
-    )
+    query = select(Task.id, Task.celery_id).where(Task.status.in_(WAITING), overdue, or_(~moves, Task.sent_at < begun))
     lost = [(task_id, celery_id) for task_id, celery_id in session.execute(query.order_by(Task.sent_at).limit(limit))]
     if lost:
         again = (

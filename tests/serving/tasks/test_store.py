@@ -159,6 +159,15 @@ def test_a_queue_that_is_being_worked_on_is_left_alone(database: Database, add: 
     assert unanswered(database) == {waiting}
 
 
+def test_a_task_that_runs_for_long_is_no_sign_that_messages_come(database: Database, add: Add) -> None:
+    running, waiting = add(sent_seconds_ago=200), add(sent_seconds_ago=100)
+    claimed(database, running)
+    with database.writing() as session:
+        store.find(session, running).started_at = store.now() - timedelta(seconds=11)
+    assert unanswered(database) == {waiting}
+    assert unanswered(database) == set()
+
+
 def test_old_tasks_are_forgotten(database: Database, add: Add) -> None:
     old, new, waiting = add(), add(), add()
     for task_id in (old, new):
