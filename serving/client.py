@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 import requests
 
+from serving import server_and_key
 from serving.errors import CallError, TaskFailed
 
 ENDED = ("SUCCESS", "FAILURE", "REVOKED")
@@ -123,14 +124,16 @@ class Client:
     Raises
     ------
     CallError
-        By every method, when the proxy cannot be reached or refuses; ``status`` is that of the answer.
+        At once, when the address or the key cannot be one; by every method, when the proxy cannot be reached or
+        refuses, and ``status`` is that of the answer.
     """
 
     def __init__(self, server: str | None = None, api_key: str | None = None) -> None:
-        self.server = (server or os.environ.get("INLIER_SERVER") or "http://localhost:8000").rstrip("/")
+        named = server or os.environ.get("INLIER_SERVER") or "http://localhost:8000"
+        self.server = server_and_key.checked_server(named)
         self._http = requests.Session()
         self._http.trust_env = False  # a proxy in between, or a .netrc, is not for a server that is named here
-        if key := api_key or os.environ.get("INLIER_API_KEY"):
+        if key := server_and_key.api_key(api_key):
             self._http.headers["Authorization"] = f"Bearer {key}"
 
     def __enter__(self) -> Self:

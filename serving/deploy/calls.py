@@ -1,12 +1,12 @@
 """Calling a proxy, as the commands do."""
 
-import os
 from typing import IO, Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import orjson
 import urllib3
 
+from serving import server_and_key
 from serving.errors import CallError, ClusterError
 
 TIMEOUT = urllib3.Timeout(connect=5.0, read=30.0)
@@ -26,10 +26,8 @@ class Proxy:
     """
 
     def __init__(self, server: str, api_key: str | None = None, pool: urllib3.PoolManager | None = None) -> None:
-        self.server = server.rstrip("/")
-        if urlsplit(self.server).scheme not in {"http", "https"} or not urlsplit(self.server).hostname:
-            raise CallError(f"{server!r} is no address of a proxy; it should be like http://127.0.0.1:8000")
-        self._api_key = api_key or os.environ.get("INLIER_API_KEY")
+        self.server = server_and_key.checked_server(server)
+        self._api_key = server_and_key.api_key(api_key)
         self._pool = pool or urllib3.PoolManager()
         self.forwarded = pool is not None
 

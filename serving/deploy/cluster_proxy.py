@@ -9,7 +9,6 @@ Secret ``inlier-credentials`` ``credentials``          the clients' keys, as the
 
 import base64
 import binascii
-import os
 from collections.abc import Callable
 
 from serving.deploy.calls import Proxy
@@ -18,6 +17,7 @@ from serving.deploy.credentials import LOCAL, Held, Pair
 from serving.deploy.forward import ForwardedPool, pod_of_service
 from serving.deploy.manifest import API_KEY, PROXY, PROXY_PORT
 from serving.errors import ClusterError, DeployError
+from serving.server_and_key import api_key
 
 ADMIN = "inlier-admin"
 CREDENTIALS = "inlier-credentials"
@@ -40,9 +40,7 @@ def proxy_of(cluster: Cluster) -> Proxy:
 
 
 def _admin_key(cluster: Cluster) -> str:
-    if key := os.environ.get("INLIER_API_KEY"):
-        return key
-    return _read(cluster, ADMIN, API_KEY, "; INLIER_API_KEY names a key, too").decode()
+    return api_key() or _read(cluster, ADMIN, API_KEY, "; INLIER_API_KEY names a key, too").decode(errors="replace")
 
 
 def _read(cluster: Cluster, name: str, key: str, hint: str = "") -> bytes:

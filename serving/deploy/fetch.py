@@ -68,11 +68,20 @@ def _patiently(url: str, digest: str, target: Path, api_key: str) -> None:
             return
 
 
+def _api_key() -> str:
+    """Return the key of the environment, or refuse one that no header can carry: the error of that would show it."""
+    key = os.environ.get("INLIER_API_KEY", "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise Refused("INLIER_API_KEY should be printable ASCII characters and nothing else")
+    return key
+
+
 def main(arguments: list[str]) -> int:
     """Fetch the model and then its sidecar, which is what makes it whole."""
     url, digest, path = arguments
-    target, api_key = Path(path), os.environ.get("INLIER_API_KEY", "")
+    target = Path(path)
     try:
+        api_key = _api_key()
         _patiently(url, digest, target, api_key)
         _patiently(f"{url}.json", "", target.with_name(f"{target.name}.json"), api_key)
     except Refused as error:

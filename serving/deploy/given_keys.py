@@ -19,7 +19,7 @@ SETTING = "INLIER_CREDENTIALS"
 
 def _check_random(key: str) -> str:
     if not is_random(key):
-        raise ValueError(f"should be {GIVEN_KEY_LENGTH} or more random characters")
+        raise ValueError(f"should be {GIVEN_KEY_LENGTH} or more random ASCII characters")
     return key
 
 

@@ -75,9 +75,9 @@ def put_key(session: Session, name: str, key: str) -> None:
     SettingsError
         When it could be guessed, or is another's.
     """
-    setting = f"INLIER_{name.upper()}_KEY"
+    setting, key = f"INLIER_{name.upper()}_KEY", key.strip()  # as they are read from the header
     if not is_random(key):
-        raise SettingsError(f"{setting} should be {GIVEN_KEY_LENGTH} or more random characters")
+        raise SettingsError(f"{setting} should be {GIVEN_KEY_LENGTH} or more random ASCII characters")
     known = session.scalar(select(ApiKey.name).where(ApiKey.key_digest == digest(key)))
     if known == name:
         return
@@ -97,7 +97,8 @@ def is_random(key: str) -> bool:
     >>> is_random("password"), is_random("a" * 40), is_random("q7Vb2JxTzK0uYdWmR4sNfGhLpEoCiA9k")
     (False, False, True)
     """
-    return len(key) >= GIVEN_KEY_LENGTH and len(set(key)) >= GIVEN_KEY_LENGTH // 4
+    carried = key.isascii() and key.isprintable()  # by a header
+    return carried and len(key) >= GIVEN_KEY_LENGTH and len(set(key)) >= GIVEN_KEY_LENGTH // 4
 
 
 def all_keys(session: Session) -> Sequence[ApiKey]:

@@ -84,7 +84,7 @@ def test_several_migrate_at_once(url: str) -> None:
 
 def test_the_admin_key_is_what_the_environment_says(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for key in (new_secret(), new_secret()):
-        monkeypatch.setenv("INLIER_ADMIN_KEY", key)
+        monkeypatch.setenv("INLIER_ADMIN_KEY", f"{key}\n")
         for _ in range(2):
             assert key not in run("migrate").output
         (admin,) = admins(url)
@@ -183,12 +183,14 @@ def test_a_version_that_is_rolled_back_works_with_the_later_schema(url: str) -> 
     database.close()
 
 
-@pytest.mark.parametrize("key", ["short", "a" * 40])
+@pytest.mark.parametrize(
+    "key", ["short", "a" * 40, "q7Vb2JxTzK0uYdWmR4sNfGhLpEoCiA9é", "q7Vb2JxTzK0uYdWm\nR4sNfGhLpEoCiA9k"]
+)
 def test_a_key_that_could_be_guessed(environment: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("INLIER_ADMIN_KEY", key)
     done = run("migrate")
     assert done.exit_code == 2
-    assert done.output == "error: INLIER_ADMIN_KEY should be 32 or more random characters\n"
+    assert done.output == "error: INLIER_ADMIN_KEY should be 32 or more random ASCII characters\n"
 
 
 def test_a_database_that_does_not_answer(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from tests.serving.deploy.proxies import RunningProxy
 from tests.serving.deploy.test_kubernetes import with_proxy
 
 CREDENTIALS = ("v1", "secrets", "inlier-credentials")
+ADMIN = ("v1", "secrets", "inlier-admin")
 
 
 @pytest.fixture
@@ -82,6 +83,16 @@ def test_no_permission(seldon, forbidden, message):
     assert (status, out) == (2, "")
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+def test_the_line_break_after_a_key_in_a_secret_is_none_of_it(seldon):
+    run, cluster = seldon
+    key = base64.b64decode(cluster.get(*ADMIN)["data"]["api-key"])
+    cluster.put(*ADMIN, data={"api-key": base64.b64encode(key + b"\n").decode()})
+    assert run("client", "--action", "list")[0] == 0
+    cluster.put(*ADMIN, data={"api-key": base64.b64encode(b"\xff" + key).decode()})
+    refused = "error: the API key should be printable ASCII characters and nothing else\n"
+    assert run("client", "--action", "list") == (2, "", refused)
 
 
 def test_no_proxy_there(seldon):

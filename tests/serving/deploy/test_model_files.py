@@ -101,7 +101,10 @@ def test_an_init_container_fetches_with_a_key_that_can_only_read(
     url = f"{running.server}/files/{here.file.key}"
     target = tmp_path / "model.pkl"
 
-    monkeypatch.setenv("INLIER_API_KEY", running.key("read"))
+    monkeypatch.setenv("INLIER_API_KEY", "topsecret\nkey")
+    assert fetch.main([url, here.file.sha256, str(target)]) == 1
+    assert capsys.readouterr().err == "error: INLIER_API_KEY should be printable ASCII characters and nothing else\n"
+    monkeypatch.setenv("INLIER_API_KEY", running.key("read") + "\n")
     assert fetch.main([url, "0" * 64, str(target)]) == 1
     assert "is not the file that was meant" in capsys.readouterr().err
     assert not target.exists()
