@@ -12,6 +12,7 @@ from serving.errors import RequestError
 DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 RATIO_TOLERANCE = 1e-6  # .7 + .2 + .1 is 1.0 to a person
 MAX_VARIATIONS = 100
+GRPC = "grpc://"
 
 
 def check_name(name: str) -> str:
@@ -81,7 +82,7 @@ class VariationBody(Body):
 
     @model_validator(mode="after")
     def _url_of_kind(self) -> "VariationBody":
-        if self.url.startswith("grpc://") != (self.kind == "rpc"):
+        if self.url.startswith(GRPC) != (self.kind == "rpc"):
             wanted = "grpc://127.0.0.1:5000" if self.kind == "rpc" else "http://127.0.0.1:9000/predict"
             raise ValueError(
                 f"variation {self.label!r} is of kind {self.kind}: its url should be like {wanted}, "
@@ -102,6 +103,9 @@ class Variations(Body):
 
     @model_validator(mode="after")
     def _whole(self) -> "Variations":
+        for old, new in self.moved.items():
+            if old.startswith(GRPC) != new.startswith(GRPC):
+                raise ValueError(f"moved: {old[:200]!r} and {new[:200]!r} are of different kinds")
         check_ratios([variation.ratio for variation in self.variations])
         labels = [variation.label for variation in self.variations]
         for label in labels:

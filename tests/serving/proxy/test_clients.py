@@ -128,6 +128,15 @@ def test_other_clients_follow_what_has_moved(http, keys):
     assert http.get("/clients/other/variations").json["variations"][0]["url"] == new
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("http://127.0.0.1:1/predict", "grpc://127.0.0.1:2"), ("grpc://127.0.0.1:2", "http://x/predict")]
+)
+def test_what_moves_stays_of_its_kind(http, keys, old, new):
+    response = http.put("/clients/test/variations", json={"variations": [], "moved": {old: new}})
+    assert response.status_code == 400
+    assert response.json["error"]["message"] == f"moved: {old!r} and {new!r} are of different kinds"
+
+
 def test_a_browser_cannot_be_used_against_it(http, keys):
     form = http.post("/clients", data='{"name": "evil"}', content_type="text/plain")
     assert form.status_code == 415
