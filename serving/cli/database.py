@@ -22,9 +22,8 @@ def upgraded(home: "HomeSettings") -> Iterator["Database"]:
     from sqlalchemy.exc import SQLAlchemyError
 
     from serving.deploy.home import Home
-    from serving.errors import DeployError
     from serving.proxy.schema import upgrade
-    from serving.resources import open_database
+    from serving.resources import open_database, unusable
     from serving.settings import ProxySettings
 
     settings = ProxySettings()
@@ -37,8 +36,5 @@ def upgraded(home: "HomeSettings") -> Iterator["Database"]:
             yield database
         finally:
             database.close()
-    except (SQLAlchemyError, CommandError, ModuleNotFoundError) as error:
-        why = str(error).splitlines()[0]
-        raise DeployError(
-            f"the database cannot be used: {why} (INLIER_DATABASE_URL, or {home.home.absolute()})"
-        ) from error
+    except (SQLAlchemyError, CommandError) as error:
+        raise unusable(home, error) from error

@@ -23,7 +23,7 @@ from serving.errors import DeployError
 from serving.proxy import store
 from serving.proxy.access import has_keys
 from serving.proxy.database import Database
-from serving.resources import open_database
+from serving.resources import open_database, unusable
 from serving.settings import DeploySettings, HomeSettings, ProxySettings, StorageSettings
 
 READY_SECONDS = 60
@@ -71,16 +71,16 @@ def _stop_signals() -> Iterator[list[int]]:
 
 
 def _prepare(home: Home, host: str, port: int, settings: DeploySettings, *, asks_for_keys: bool) -> None:
+    found = HomeSettings(home=home.path)
     try:
-        database = open_database(HomeSettings(home=home.path), ProxySettings())
+        database = open_database(found, ProxySettings())
         with closing(database):
             first_start(database, Credentials(home.credentials))
             if asks_for_keys:
                 _ask_for_keys(database, host)
             _restore(home, database)
     except (SQLAlchemyError, CommandError) as error:
-        why = str(error).splitlines()[0]
-        raise DeployError(f"the database cannot be used: {why} (INLIER_DATABASE_URL, or {home.path})") from error
+        raise unusable(found, error) from error
     write_config(home, programs(home, settings, host, port))
     home.socket().unlink(missing_ok=True)  # a killed supervisor leaves it
 

@@ -18,7 +18,8 @@ from serving.proxy.answers import answer, error_body
 from serving.proxy.app import PREDICTOR, create_app
 from serving.proxy.metrics import Parts, ProxyMetrics
 from serving.proxy.rpc_front import RpcFront
-from serving.settings import ProxySettings
+from serving.resources import open_database
+from serving.settings import HomeSettings, ProxySettings
 
 GRACEFUL_SECONDS = 4  # the whole is to end within five
 KEEPALIVE_SECONDS = 15
@@ -108,11 +109,14 @@ def serve(host: str, port: int) -> None:
     ------
     SettingsError
         When everybody could do everything and nobody said so, or the port for gRPC cannot be listened on.
+    DeployError
+        When the database's URL is none: its processes would find out one by one, and end, and be started again.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     gunicorn.util.write_error = _write_json_error
     settings = ProxySettings()
     refuse_everybody(host, settings)
+    open_database(HomeSettings(), settings).close()
     if settings.grpc_port is not None and (problem := cannot_listen(host, settings.grpc_port)):
         # The processes share the port; find out before whether somebody else has it
         raise SettingsError(f"INLIER_PROXY_GRPC_PORT: {problem}")

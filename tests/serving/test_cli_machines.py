@@ -203,6 +203,28 @@ def test_a_database_that_does_not_answer(environment: Path, monkeypatch: pytest.
     assert not (environment / "home").exists()
 
 
+@pytest.mark.parametrize("wrong", ["postgres://u:secret@host/x", "nonsense", "postgresql+psycopg://host:port/x"])
+def test_a_url_that_is_none_of_a_database(environment: Path, monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setenv("INLIER_DATABASE_URL", wrong)
+    done = run("migrate")
+    assert done.exit_code == 2
+    assert done.output.startswith("error: the database cannot be used: ")
+    assert done.output.count("\n") == 1
+    assert "secret" not in done.output
+
+
+@pytest.mark.parametrize("command", ["proxy", "worker", "reaper"])
+def test_a_url_that_is_none_ends_every_command(
+    environment: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("INLIER_DATABASE_URL", "nonsense")
+    started = start(command)
+    output, _ = started.communicate(timeout=LIMIT)
+    assert started.returncode == 2
+    assert output.startswith("error: the database cannot be used: ")
+    assert output.count("\n") == 1
+
+
 def run_until(happened: Callable[[], bool], *words: str) -> None:
     """Run a command until something has happened, then stop it with SIGTERM."""
     process = start(*words)
