@@ -226,6 +226,11 @@ class ProxySettings(Settings):
     max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1, description="Larger bodies are answered with 413.")
     max_query_bytes: int = Field(default=64 * 1024, ge=1, description="Longer query strings are answered with 414.")
     max_rows: int = Field(default=100_000, ge=1, description="More rows in one prediction are answered with 413.")
+    silent_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="How long a client may stop within a request, or take nothing of the answer; then 408, or the end.",
+    )
     grpc_port: int | None = Field(
         default=None, ge=1, le=65535, description="The port for predictions over gRPC; without it there is none."
     )

@@ -10,12 +10,14 @@ import orjson
 from flask import Flask, Response
 from gunicorn.app.base import BaseApplication
 from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import ClientDisconnected
 
 from serving.deploy.addresses import cannot_listen
 from serving.errors import SettingsError
 from serving.proxy.access import refuse_everybody
 from serving.proxy.answers import answer, error_body
 from serving.proxy.app import PREDICTOR, create_app
+from serving.proxy.listening import Silent, Worker
 from serving.proxy.metrics import Parts, ProxyMetrics
 from serving.proxy.rpc_front import RpcFront
 from serving.resources import open_database
@@ -43,7 +45,7 @@ class Server(BaseApplication):
             "bind": self._bind,
             "workers": self._settings.workers,
             "threads": self._settings.threads,
-            "worker_class": "gthread",
+            "worker_class": Worker,
             "keepalive": KEEPALIVE_SECONDS,
             "graceful_timeout": GRACEFUL_SECONDS,
             "limit_request_line": 0,  # up to 1 MB; the application has its own limit, with a JSON answer
@@ -63,6 +65,7 @@ class Server(BaseApplication):
         worker.inlier_part = self._parts.take()
 
     def _after_fork(self, arbiter: Any, worker: Any) -> None:  # noqa: ARG002
+        worker.patience = self._settings.silent_seconds
         if worker.inlier_part is None:
             logging.getLogger(__name__).error("more processes than expected: this one is not in /metrics")
         else:
@@ -83,6 +86,7 @@ class Server(BaseApplication):
             self._front = RpcFront(app.extensions[PREDICTOR], self._settings.threads, self._settings.max_body_bytes)
             self._front.start(self._host, self._settings.grpc_port)
         app.register_error_handler(ParseException, _broken_body)
+        app.register_error_handler(ClientDisconnected, _missing_body)
         gc.freeze()  # what stays until the end is walked through neither by requests nor at the end
         return app
 
@@ -90,6 +94,13 @@ class Server(BaseApplication):
 def _broken_body(error: ParseException) -> Response:
     """Answer a body whose chunks are none: gunicorn finds out while the application reads it."""
     return answer(error_body("BAD_REQUEST", f"the body cannot be read: {error}"), 400)
+
+
+def _missing_body(error: ClientDisconnected) -> Response:
+    """Answer a body that does not come: its client may be there, and silent."""
+    if isinstance(error.__context__, Silent):
+        return answer(error_body("REQUEST_TIMEOUT", "the body does not arrive"), 408)
+    return answer(error_body("BAD_REQUEST", "the body broke off"), 400)
 
 
 def _write_json_error(sock: Any, status: int, reason: str, message: str) -> None:
