@@ -1,6 +1,7 @@
-"""What all tests share: the switch for slow ones, and examples that are the same on every run."""
+"""What all tests share: the switch for slow ones, examples that are the same on every run, and how a command is run."""
 
 import os
+from collections.abc import Callable
 
 import pytest
 from hypothesis import settings
@@ -21,3 +22,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(skip)
+
+
+Program = Callable[[list[str], Callable[[], None]], tuple[int, str, str]]
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
+    """Run a command in this process, by its words and its entry point; gives its status, output and errors."""
+
+    def run(words: list[str], main: Callable[[], None]) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", words)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return ended.value.code, captured.out, captured.err
+
+    return run

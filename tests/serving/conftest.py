@@ -1,7 +1,7 @@
-"""What tests of this package share: a small trained model, a database, and how a command is run."""
+"""What tests of this package share: a small trained model, and a database."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,20 +40,3 @@ def database(tmp_path: Path, migrated: Path) -> Iterator[Database]:
     database = Database(sqlite_url(Path(shutil.copy(migrated, tmp_path / "inlier.db"))))
     yield database
     database.close()
-
-
-Program = Callable[[list[str], Callable[[], None]], tuple[int, str, str]]
-
-
-@pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
-    """Run a command in this process, by its words and its entry point; gives its status, output and errors."""
-
-    def run(words: list[str], main: Callable[[], None]) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", words)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return ended.value.code, captured.out, captured.err
-
-    return run
