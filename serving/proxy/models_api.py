@@ -66,7 +66,11 @@ def blueprint(storage: Storage) -> Blueprint:
                 for entry in storage.list(folder or "")
                 if entry.key.endswith(MODEL) and has_sidecar(storage, entry.key)
             )
-            return answer({"models": [show(storage, entry) for entry in files.listed(found)]})
+            models = []
+            for entry in files.listed(found):
+                with suppress(FileMissing):  # deleted meanwhile
+                    models.append(show(storage, entry))
+            return answer({"models": models})
 
     @routes.get("/<path:path>")
     def get_model(path: str) -> Response:

@@ -7,12 +7,12 @@ import pytest
 from flask.testing import FlaskClient
 from kombu.exceptions import OperationalError
 
-from serving.proxy import anomaly_detection
+from serving.proxy import anomaly_detection, models_api
 from serving.proxy.database import Database
 from serving.tasks import store
 from training.artifacts import dump_model
 from training.model import Model
-from training.storage import FolderStorage, Storage
+from training.storage import Entry, FolderStorage, Storage
 from training.synthetic import series
 from training.train import train
 
@@ -296,6 +296,21 @@ def test_models(http: FlaskClient, storage: Storage) -> None:
     assert http.delete(f"{models}/p/f/tampered.pkl").status_code == 204
     assert not storage.exists("p/f/tampered.pkl.json")
     assert http.delete(f"{models}/p/f/alone.pkl").status_code == 404
+
+
+def test_a_model_that_is_deleted_while_models_are_listed(
+    http: FlaskClient, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = models_api.show
+
+    def deleted_first(found: Storage, entry: Entry) -> dict[str, Any]:
+        if entry.key == "p/f/s.pkl":
+            storage.delete(f"{entry.key}.json")
+        return shown(found, entry)
+
+    monkeypatch.setattr(models_api, "show", deleted_first)
+    found = http.get("/anomaly_detection/models").json["models"]
+    assert [model["path"] for model in found] == ["p/f/m.pkl", "p/f/tampered.pkl"]
 
 
 def test_a_model_whose_name_has_no_room_for_a_sidecar(http: FlaskClient, storage: Storage) -> None:
