@@ -1,6 +1,7 @@
 """What is known of a model besides its detector: JSON, read back with every type checked."""
 
 import json
+import math
 import platform
 from datetime import datetime
 from importlib import metadata
@@ -22,6 +23,9 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "chosen_because": (str, type(None)),
 }
 """What is known of a model besides its detector, and what each fact is."""
+
+MAX_DEPTH = 32
+"""How deeply they may be nested; what training writes is nested 8 deep at most."""
 
 _SINCE_THEN: dict[str, Any] = {"chosen_because": None}
 """What files written before it was known of are taken to say."""
@@ -57,10 +61,10 @@ def parse(text: str, n_features: int) -> dict[str, Any]:
     Raises
     ------
     InvalidState
-        If something is missing, unknown or of another type.
+        If something is missing, unknown or of another type, or could not be told in an answer.
     """
     try:
-        facts = json.loads(text, parse_constant=_refuse_constant)
+        facts = _loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidState(f"its facts are not JSON: {error}") from error
     if isinstance(facts, dict):
@@ -84,5 +88,31 @@ def parse(text: str, n_features: int) -> dict[str, Any]:
     return facts | {"feature_names": tuple(names)}
 
 
+def _loads(text: str) -> Any:
+    """Read JSON that can be written again, by writers that are stricter than Python's, too."""
+    value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_short)
+    json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no UTF-8
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner = [part for part in level if isinstance(part, (dict, list))]
+        level = [piece for part in inner for piece in (part.values() if isinstance(part, dict) else part)]
+    if level:
+        raise ValueError(f"nested more than {MAX_DEPTH} deep")
+    return value
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is no number")
+    return value
+
+
+def _short(text: str) -> int | float:
+    """A number of more than 64 bits is no integer to other readers."""
+    value = int(text)
+    return value if -(2**63) <= value < 2**64 else _finite(text)

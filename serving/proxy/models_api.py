@@ -42,7 +42,15 @@ def show(storage: Storage, entry: Entry) -> dict[str, Any]:
         except orjson.JSONDecodeError:
             sidecar = None
     told = sidecar if isinstance(sidecar, dict) else {}
-    return {**files.show(entry), **{name: told.get(name) for name in TOLD}}
+    return {**files.show(entry), **{name: _checked(name, told.get(name)) for name in TOLD}}
+
+
+def _checked(name: str, value: Any) -> Any:
+    """Return what a sidecar tells if it is of the kind that Inlier writes; what was put there may be anything."""
+    if name != "versions":
+        return value if isinstance(value, str) else None
+    flat = isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+    return value if flat else None
 
 
 def blueprint(storage: Storage) -> Blueprint:

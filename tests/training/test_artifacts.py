@@ -194,6 +194,10 @@ def test_a_state_that_was_not_changed_is_read(path: Path) -> None:
     load_model(path)
 
 
+def _with_parameter(facts: str, value: str) -> str:
+    return facts.replace('"parameters": {', f'"parameters": {{"x": {value}, ')
+
+
 STATES = {
     "index past the end": lambda s, d: d.update(features_=_with_element(d["features_"], 0, 4, "<i8")),
     "negative index": lambda s, d: d.update(features_=_with_element(d["features_"], 0, -1, "<i8")),
@@ -222,6 +226,10 @@ STATES = {
     "facts nested deep": lambda s, d: s.update(facts="[" * 100_000),
     "facts that are others": lambda s, d: s.update(facts="{}"),
     "NaN in the facts": lambda s, d: s.update(facts=s["facts"].replace('"seed": 3', '"seed": NaN')),
+    "infinity in the facts": lambda s, d: s.update(facts=_with_parameter(s["facts"], "1e999")),
+    "an integer like infinity": lambda s, d: s.update(facts=_with_parameter(s["facts"], "9" * 400)),
+    "half a surrogate pair": lambda s, d: s.update(facts=_with_parameter(s["facts"], '"\\ud800"')),
+    "parameters nested deep": lambda s, d: s.update(facts=_with_parameter(s["facts"], "[" * 40 + "]" * 40)),
     "a seed of text": lambda s, d: s.update(facts=s["facts"].replace('"seed": 3', '"seed": "3"')),
     "no rows": lambda s, d: s.update(facts=s["facts"].replace('"n_rows": 3005', '"n_rows": 0')),
     "rows that are true": lambda s, d: s.update(facts=s["facts"].replace('"n_rows": 3005', '"n_rows": true')),
@@ -241,6 +249,12 @@ def test_a_state_out_of_order_is_refused(path: Path, change) -> None:
     _changed(path, change)
     with pytest.raises(ModelDamaged):
         load_model(path)
+
+
+def test_an_integer_that_no_answer_can_hold_is_a_float(path: Path) -> None:
+    _changed(path, lambda s, d: s.update(facts=_with_parameter(s["facts"], str(2**64))))
+    value = load_model(path).parameters["x"]
+    assert (type(value), value) == (float, 2.0**64)
 
 
 def test_a_lone_detector_is_no_model(path: Path, model: Model) -> None:

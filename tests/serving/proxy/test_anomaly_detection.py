@@ -298,6 +298,14 @@ def test_models(http: FlaskClient, storage: Storage) -> None:
     assert http.delete(f"{models}/p/f/alone.pkl").status_code == 404
 
 
+def test_a_sidecar_may_tell_anything(http: FlaskClient, storage: Storage) -> None:
+    told = '{"detector": ["inne"], "sha256": 1, "trained_at": "2026", "versions": ' + '{"a":' * 500 + "0" + "}" * 501
+    put(storage, "p/f/m.pkl.json", told.encode())
+    shown = {model["path"]: model for model in http.get("/anomaly_detection/models").json["models"]}
+    assert [shown["p/f/m.pkl"][name] for name in models_api.TOLD] == [None, "2026", None, None]
+    assert shown["p/f/s.pkl"]["versions"]["numpy"]
+
+
 def test_a_model_that_is_deleted_while_models_are_listed(
     http: FlaskClient, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
