@@ -73,7 +73,7 @@ def blueprint(database: Database) -> Blueprint:
     @routes.delete("/<name>")
     def delete_client(name: str) -> Response:
         with database.writing() as session:
-            session.delete(store.find_client(session, name))
+            session.delete(store.find_client(session, name, to_change=True))
         return Response(status=204)
 
     @routes.get("/<name>/keys")
@@ -85,7 +85,7 @@ def blueprint(database: Database) -> Blueprint:
     def add_key(name: str) -> Response:
         body = bodies.read(bodies.NewKey, json_body())
         with database.writing() as session:
-            key = store.add_key(session, store.find_client(session, name), body.scope)
+            key = store.add_key(session, store.find_client(session, name, to_change=True), body.scope)
         response = answer({field: value for field, value in asdict(key).items() if value is not None}, 201)
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -93,7 +93,7 @@ def blueprint(database: Database) -> Blueprint:
     @routes.delete("/<name>/keys/<int:key_id>")
     def delete_key(name: str, key_id: int) -> Response:
         with database.writing() as session:
-            store.delete_key(session, store.find_client(session, name), key_id)
+            store.delete_key(session, store.find_client(session, name, to_change=True), key_id)
         return Response(status=204)
 
     @routes.get("/<name>/variations")
@@ -106,7 +106,7 @@ def blueprint(database: Database) -> Blueprint:
     def put_variations(name: str) -> Response:
         body = bodies.read(bodies.Variations, json_body())
         with database.writing() as session:
-            client = store.find_client(session, name)
+            client = store.find_client(session, name, to_change=True)
             store.replace_variations(session, client, body.variations)
             store.move_variations(session, body.moved)
             session.flush()

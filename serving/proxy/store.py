@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, delete, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from serving.errors import Conflict, NotAllowed, NotFound, NotRecognised
@@ -28,10 +29,11 @@ class NewKeyPair:
     consumer_secret: str | None
 
 
-def find_client(session: Session, name: str) -> Client:
-    """Return a client by its name."""
+def find_client(session: Session, name: str, *, to_change: bool = False) -> Client:
+    """Return a client by its name; of several that change what it has, each waits for the one before."""
     known = DNS_LABEL.fullmatch(name) is not None  # PostgreSQL takes no NUL, not even to say that it is not there
-    client = session.scalar(select(Client).where(Client.name == name)) if known else None
+    query = select(Client).where(Client.name == name)
+    client = session.scalar(query.with_for_update() if to_change else query) if known else None
     if client is None:
         raise NotFound(f"there is no client {name[:80]!r}")
     return client
@@ -43,7 +45,10 @@ def add_client(session: Session, name: str) -> Client:
         raise Conflict(f"there is already a client {name!r}")
     client = Client(name=name, created_at=datetime.now(UTC))
     session.add(client)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError:  # another request with the same name was in between
+        raise Conflict(f"there is already a client {name!r}") from None
     return client
 
 
@@ -82,7 +87,8 @@ def replace_variations(session: Session, client: Client, variations: Sequence[Va
 def move_variations(session: Session, moved: dict[str, str]) -> None:
     """Let every client's variations follow microservices that have moved, old URL to new."""
     # Row by row: a URL may be both an old and a new one
-    for variation in session.scalars(select(Variation).where(Variation.url.in_(moved))).all():
+    query = select(Variation).where(Variation.url.in_(moved)).order_by(Variation.id)
+    for variation in session.scalars(query.with_for_update()).all():  # one that is replaced meanwhile is not there
         variation.url = moved[variation.url]
 
 

@@ -1,6 +1,8 @@
 """The way past SQLAlchemy gives what SQLAlchemy gives."""
 
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,12 +11,15 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from serving.errors import NotRecognised
 from serving.proxy import store
+from serving.proxy.app import create_app
 from serving.proxy.bodies import VariationBody
 from serving.proxy.database import Database, sqlite_url
 from serving.proxy.schema import upgrade
 from serving.proxy.secrets import digest
 from serving.proxy.tables import Client, Token, Variation
+from serving.settings import HomeSettings
 from tests.databases import new_database
+from training.storage import MemoryStorage
 
 VARIATIONS = [
     VariationBody(label="inne", ratio=0.25, url="http://127.0.0.1:9000/predict", model_name="m"),
@@ -88,6 +93,45 @@ def test_a_token_is_good_until_its_time(either, keys):
         else:
             with pytest.raises(NotRecognised):
                 store.routes_by_token(either, token)
+
+
+@pytest.fixture
+def while_open(either, tmp_path):
+    """Ask the client API while a transaction is not ended yet; returns what it answers then."""
+    http = create_app(database=either, home=HomeSettings(home=tmp_path), storage=MemoryStorage()).test_client()
+    with ThreadPoolExecutor(1) as pool:
+
+        def ask(method, path, **more):
+            asked = pool.submit(http.open, path, method=method, **more)
+            time.sleep(0.3)  # it is at the database by now
+            return asked
+
+        yield ask
+
+
+def test_of_variations_put_at_once_the_later_stay(either, keys, while_open):
+    with either.writing() as session:
+        store.replace_variations(session, store.find_client(session, "test", to_change=True), VARIATIONS[::-1])
+        body = {"variations": [each.model_dump() for each in VARIATIONS]}
+        later = while_open("PUT", "/clients/test/variations", json=body)
+    assert later.result().json == body
+    assert store.routes_by_key(either, keys["js"].consumer_key) == ("test", ROUTES)
+
+
+def test_what_a_client_has_goes_with_it_also_at_once(either, keys, while_open):
+    with either.writing() as session:
+        session.delete(store.find_client(session, "test", to_change=True))
+        session.flush()
+        later = while_open("POST", "/clients/test/keys", json={})
+    assert later.result().status_code == 404
+
+
+def test_of_clients_made_at_once_one_is(either, while_open):
+    with either.writing() as session:
+        store.add_client(session, "test")
+        later = while_open("POST", "/clients", json={"name": "test"})
+    assert later.result().status_code == 409
+    assert later.result().json["error"]["message"] == "there is already a client 'test'"
 
 
 def test_errors_are_sqlalchemys_and_tell_no_values(either, keys):
