@@ -193,8 +193,16 @@ def cause_of_death(status: int) -> tuple[str, str]:
     if status == -signal.SIGKILL:
         return "killed", "its process was killed: the machine may have run out of memory"
     if status < 0:
-        return "crashed", f"its process died of {signal.Signals(-status).name}"
+        return "crashed", f"its process died of {_signal_name(-status)}"
     return "crashed", f"its process ended with status {status} before its work was done"
+
+
+def _signal_name(number: int) -> str:
+    """Return its name; those for real time have none, but the first and the last."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def outputs(storage: Storage, folder: str, stamp: int) -> Iterator[str]:

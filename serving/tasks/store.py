@@ -168,7 +168,7 @@ def _next_stamp(session: Session) -> int:
 def renew(session: Session, held: Claim, lease_seconds: float, progress: float, doing: str) -> bool | None:
     """Prolong a lease and say how far it is; False when the task was cancelled, None when it is another worker's."""
     until = now() + timedelta(seconds=lease_seconds)
-    change = _of(held).values(lease_until=until, progress=progress, doing=doing[:DOING_LENGTH])
+    change = _of(held).values(lease_until=until, progress=progress, doing=_storable(doing, DOING_LENGTH))
     row = session.execute(
         change.returning(Task.cancel_requested).execution_options(synchronize_session=False)
     ).one_or_none()
@@ -300,9 +300,12 @@ def _ended(status: str) -> dict[str, Any]:
 
 
 def _failed(code: str, message: str) -> dict[str, Any]:
-    # PostgreSQL keeps no NUL in a text
-    said = message.replace("\0", "\\0")[:MESSAGE_LENGTH]
-    return {"error_code": code, "error_message": said, "doing": "", **_ended(FAILURE)}
+    return {"error_code": code, "error_message": _storable(message, MESSAGE_LENGTH), "doing": "", **_ended(FAILURE)}
+
+
+def _storable(text: str, length: int) -> str:
+    """Return what a database keeps of any text: PostgreSQL has no NUL, and UTF-8 no half of a surrogate pair."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:length]
 
 
 def _sent() -> dict[str, Any]:

@@ -185,8 +185,11 @@ def test_old_tasks_are_forgotten(database: Database, add: Add) -> None:
 def test_messages_of_any_kind_are_kept(database: Database, add: Add) -> None:
     held = claimed(database, add())
     with database.writing() as session:
-        assert store.fail(session, held, "x", "a\0b" + "c" * 10_000)
+        assert store.renew(session, held, 30.0, 0.5, "a\0b\ud800")
+    assert look(database, held.id).doing == "a\\0b\\ud800"
+    with database.writing() as session:
+        assert store.fail(session, held, "x", "a\0b\ud800" + "c" * 10_000)
     task: Task = look(database, held.id)
     assert task.error_message is not None
-    assert task.error_message.startswith("a\\0bc")
+    assert task.error_message.startswith("a\\0b\\ud800c")
     assert len(task.error_message) == store.MESSAGE_LENGTH

@@ -331,6 +331,7 @@ def test_the_time_limit(worker: Worker, held: Claim) -> None:
     [
         (-9, "killed", "out of memory"),
         (-11, "crashed", "SIGSEGV"),
+        (-40, "crashed", "signal 40"),
         (3, "crashed", "status 3"),
         (0, "crashed", "status 0"),
     ],
