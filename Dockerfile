@@ -83,6 +83,10 @@ ARG LABELS=
 # The detector's own, as one JSON object.
 ARG PARAMETERS=
 ARG SEED=0
+COPY requirements/train.txt /tmp/
+RUN case "$FEATURES $LABELS" in \
+      *.parquet*) /usr/local/bin/python -m pip --python /opt/inlier/bin/python install --no-cache-dir --quiet --only-binary :all: --require-hashes -r /tmp/train.txt ;; \
+    esac
 COPY . /context
 WORKDIR /context
 RUN mkdir /model \
@@ -98,7 +102,7 @@ USER 10001:10001
 EXPOSE 9000 5000 6000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-  CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:%s/health/status' % os.environ['PREDICTIVE_UNIT_HTTP_SERVICE_PORT'], timeout=2)"]
+  CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:%s/health/status' % (os.environ.get('INLIER_SERVE_PORT') or os.environ['PREDICTIVE_UNIT_HTTP_SERVICE_PORT']), timeout=2)"]
 ENTRYPOINT ["inlier", "serve", "--host", "0.0.0.0"]
 
 FROM serve AS stock

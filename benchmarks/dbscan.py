@@ -79,10 +79,11 @@ def measure(library: str, n_rows: int, n_features: int, eps: float) -> dict[str,
 def one_row() -> None:
     rows = data(100_000, 2)
     detector = DBSCAN(eps=0.5, min_samples=MIN_SAMPLES).fit(rows)
+    detector.anomaly_score(rows[:1])  # builds the tree
     for name, far in (("near a core sample", 0.01), ("far from all", 500.0)):
         queries = [rows[i : i + 1] + far for i in range(0, 20_000, 10)]
         took = []
-        for call in (partial(kdtree.nearest, detector._cores), detector.anomaly_score):
+        for call in (partial(kdtree.nearest, detector._cores.tree), detector.anomaly_score):
             call(queries[0])
             start = time.perf_counter()
             for query in queries:

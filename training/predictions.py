@@ -155,6 +155,7 @@ def write_predictions(path: str | os.PathLike[str], predictions: Predictions, fe
         If it cannot be written.
     """
     target = Path(path)
+    check_suffix(target)
     try:
         with files.opened(target) as (staged, file):
             if target.suffix == ".parquet":
@@ -168,6 +169,23 @@ def write_predictions(path: str | os.PathLike[str], predictions: Predictions, fe
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror or error}", file=str(target)) from error
     return target
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a prediction file of a kind that cannot be written here.
+
+    Parameters
+    ----------
+    path : path
+        Where it is to be.
+
+    Raises
+    ------
+    DataError
+        For Parquet without pyarrow.
+    """
+    if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise DataError("Parquet needs pyarrow; install inlier[parquet]", file=str(path))
 
 
 def write_csv(stream: BinaryIO, predictions: Predictions, features: Features) -> None:

@@ -55,7 +55,7 @@ def render(service: Service, settings: DeploySettings, replicas: int = 1) -> Man
     }
     manifest: Manifest = _fill(template, values)
     if service.file is not None:
-        _fetch(manifest["items"][0]["spec"]["template"]["spec"], service, settings)
+        _fetch(manifest["items"][0]["spec"]["template"]["spec"], service)
     return manifest
 
 
@@ -73,18 +73,18 @@ def _fill(node: Any, values: dict[str, Any]) -> Any:
     return values.get(node, node) if isinstance(node, str) else node
 
 
-def _fetch(pod: Manifest, service: Service, settings: DeploySettings) -> None:
+def _fetch(pod: Manifest, service: Service) -> None:
     """Have the model file fetched before the microservice starts, and served."""
     (container,) = pod["containers"]
     container["args"] = [MODEL_PATH]
     container["volumeMounts"].append({"name": "model", "mountPath": MODELS, "readOnly": True})
     pod["volumes"].append({"name": "model", "emptyDir": {}})
-    pod["initContainers"] = [_init_container(service, settings, container)]
+    pod["initContainers"] = [_init_container(service, container)]
 
 
-def _init_container(service: Service, settings: DeploySettings, container: Manifest) -> Manifest:
+def _init_container(service: Service, container: Manifest) -> Manifest:
     assert service.file is not None  # noqa: S101 - for the type checker
-    url = f"http://{PROXY}.{settings.namespace}.svc:{PROXY_PORT}/files/{service.file.key}"
+    url = f"http://{PROXY}:{PROXY_PORT}/files/{service.file.key}"  # of the same namespace, whatever it is called
     key = {"secretKeyRef": {"name": READER, "key": API_KEY}}
     return {
         "name": "model",

@@ -1,5 +1,6 @@
 """The microservice image, built and run for real."""
 
+import io
 import json
 import shutil
 import statistics
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import grpc
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
 
@@ -135,9 +137,11 @@ def test_every_detector_has_its_image(builder: Builder, detector: str) -> None:
 @pytest.mark.parametrize("detector", DETECTORS)
 def test_the_script_trains_every_detector_on_a_file(builder: Builder, tmp_path: Path, detector: str) -> None:
     series = DETECTORS[detector].kind == "univariate"
-    (tmp_path / "mine own.csv").write_text(SERIES if series else ROWS)
+    file = tmp_path / ("mine own.parquet" if detector == "dbscan" else "mine own.csv")
+    table = pd.read_csv(io.StringIO(SERIES if series else ROWS))
+    table.to_parquet(file) if file.suffix == ".parquet" else table.to_csv(file, index=False)
     tag = f"inlier-test/{detector}:supplied"
-    words = ["--detector", detector, "--features", tmp_path / "mine own.csv", "-t", tag]
+    words = ["--detector", detector, "--features", file, "-t", tag]
     done = subprocess.run(
         [ROOT / "scripts" / "build-image", "--builder", builder.script(tmp_path), *words],
         capture_output=True,

@@ -89,23 +89,3 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
     assert output == f"demo: port {port} is in use; choose another with --port\n"
-
-
-def test_an_old_python_is_one_line(tmp_path: Path) -> None:
-    old = tmp_path / "python3"
-    old.write_text("#!/bin/sh\necho Python 3.9.1\nexit 1\n")
-    old.chmod(0o755)
-    clone = tmp_path / "clone"
-    for folder in ("scripts", "requirements"):
-        (clone / folder).mkdir(parents=True)
-    for file in ("scripts/demo", "scripts/venv.sh", "requirements/demo.txt", "requirements/dev.txt", "setup.py"):
-        (clone / file).write_text((ROOT / file).read_text())
-    done = subprocess.run(
-        ["bash", clone / "scripts" / "demo"],
-        capture_output=True,
-        text=True,
-        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHON": str(old)},
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith("demo: Python 3.11 or 3.12 is needed; python3 is Python 3.9.1.")
-    assert done.stderr.count("\n") == 1

@@ -386,7 +386,7 @@ def test_a_model_file_is_shipped(start, cluster, proxy, inne_file):
     assert status == 0, err
     pod = cluster.deployment("mine")["spec"]["template"]["spec"]
     command = pod["initContainers"][0]["command"]
-    assert command[3].startswith(f"http://inlier-proxy.{NAMESPACE}.svc:8000/files/microservices/mine/")
+    assert command[3].startswith("http://inlier-proxy:8000/files/microservices/mine/")
     assert "is in the storage of the proxy" in err
     assert proxy.variations()[0]["url"] == f"grpc://mine.{NAMESPACE}.svc:5000"
     key = command[3].partition("/files/")[2]

@@ -59,7 +59,7 @@ def test_a_model_file_is_fetched_before_the_container_starts():
     (initial,) = pod["initContainers"]
     assert container["image"] == initial["image"] == DeploySettings().stock_image
     assert container["args"] == ["/mnt/models/model.pkl"]
-    url = "http://inlier-proxy.there.svc:8000/files/microservices/mine/x.pkl"
+    url = "http://inlier-proxy:8000/files/microservices/mine/x.pkl"
     assert initial["command"] == ["python", "-m", "serving.deploy.fetch", url, "a" * 64, "/mnt/models/model.pkl"]
     assert initial["env"][0]["valueFrom"]["secretKeyRef"] == {"name": "inlier-reader", "key": "api-key"}
     assert "inlier-reader" not in json.dumps(container)
