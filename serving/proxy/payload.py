@@ -1,5 +1,6 @@
 """The seed's prediction format: named features in, predictions of named classes out. Pure functions."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,13 +59,20 @@ def _read_row(number: int, row: Any, names: list[str]) -> list[Any]:
         )
         raise RequestError(f"row {number} {what}: every row should have the features of row 1")
     values = [row[name] for name in names]
-    for name, value in zip(names, values, strict=True):
-        # bool is an int to Python. null goes on: a series may miss a value, and the model says so if it may not
-        if type(value) is not float and type(value) is not int and value is not None:
-            if name == TIME and isinstance(value, str):
-                continue
+    for place, (name, value) in enumerate(zip(names, values, strict=True)):
+        # null goes on: a series may miss a value, and the model says so if it may not
+        if _is_number(value) or value is None or (name == TIME and isinstance(value, str)):
+            continue
+        if not isinstance(value, float) or math.isinf(value):
             raise RequestError(f"row {number}, feature {name[:80]!r}: it should be a number, not {_kind(value)}")
+        values[place] = None  # NaN, which protobuf has beside null
     return values
+
+
+def _is_number(value: Any) -> bool:
+    if type(value) is float:
+        return math.isfinite(value)  # protobuf takes others too
+    return type(value) is int  # bool is an int to Python
 
 
 def _some(names: Sequence[str]) -> str:
@@ -83,6 +91,8 @@ def _kind(value: Any) -> str:
         return "a list" if value else "an empty list"
     if isinstance(value, dict):
         return "an object" if value else "an empty object"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "an infinite value"
     return f"the number {value}"
 
 

@@ -39,12 +39,10 @@ def read_reply(reply: pb.SeldonMessage) -> dict[str, Any]:
 def read_request(message: pb.SeldonMessage) -> Any:
     """Return a client's message as the JSON that REST takes: ``{"data": [{name: value, ...}, ...]}``.
 
-    NaN in a tensor is a missing value, null in JSON; ``jsonData`` is taken as it is.
-
     Raises
     ------
     RequestError
-        Naming what is wrong with names, shape or values.
+        Naming what is wrong with names or shape.
     """
     kind = message.WhichOneof("data_oneof")
     if kind == "jsonData":
@@ -58,7 +56,7 @@ def read_request(message: pb.SeldonMessage) -> Any:
         if not isinstance(row, list) or len(row) != len(names):
             width = len(row) if isinstance(row, list) else "no"
             raise RequestError(f"row {number} of data has {width} values for the {len(names)} data.names")
-    return {"data": [{name: _value(value) for name, value in zip(names, row, strict=True)} for row in rows]}
+    return {"data": [dict(zip(names, row, strict=True)) for row in rows]}
 
 
 def _rows(data: pb.DefaultData) -> list[Any]:
@@ -72,14 +70,6 @@ def _rows(data: pb.DefaultData) -> list[Any]:
     if len(shape) != 2 or min(shape) < 1 or math.prod(shape) != len(values):
         raise RequestError(f"data.tensor: {len(values)} values do not fill rows and columns of shape {shape}")
     return [values[row * shape[1] : (row + 1) * shape[1]] for row in range(shape[0])]
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        if math.isnan(value):
-            return None
-        raise RequestError("data holds an infinite value")
-    return value
 
 
 def write_answer(answer: dict[str, Any], kind: str) -> pb.SeldonMessage:

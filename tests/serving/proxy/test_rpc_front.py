@@ -66,10 +66,26 @@ def test_the_json_of_rest(ask):
     assert seldon_proto.parse(ask(request)).payload.tolist() == [[0.25, 0.75]]
 
 
+def each_way(a, b):
+    row = seldon_proto.encode("jsonData", {"data": {"a": a, "b": b}}, [], {})
+    return [message((a, b), kind="tensor"), message((a, b), kind="ndarray"), row]
+
+
 def test_nan_is_a_missing_value(ask, microservice):
     microservice.reply = lambda asked: (200, {"data": {"names": ["A"], "ndarray": [[0.5]]}})
-    ask(message((1.0, math.nan)))
-    assert microservice.asked[0]["data"]["ndarray"] == [[1.0, None]]
+    for request in each_way(1.0, math.nan):
+        ask(request)
+        asked = microservice.asked.pop()["data"]
+        assert dict(zip(asked["names"], asked["ndarray"][0], strict=True)) == {"a": 1.0, "b": None}
+
+
+@pytest.mark.parametrize("infinite", [math.inf, -math.inf])
+def test_an_infinite_value_is_refused(ask, microservice, infinite):
+    for request in each_way(1.0, infinite):
+        code, said, _ = failed(ask, request)
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        assert said == "row 1, feature 'b': it should be a number, not an infinite value"
+    assert microservice.asked == []
 
 
 def test_who_asks_and_how_it_ends_is_counted(ask, http):
@@ -167,7 +183,6 @@ def tensor(shape, values, names=("a", "b")):
         (tensor([2, 2], [1, 2]), "do not fill"),
         (tensor([-1, -2], [1, 2]), "do not fill"),
         (tensor([2**31 - 1, 0], [], names=[]), "do not fill"),
-        (tensor([1, 2], [1, math.inf]), "infinite"),
         (tensor([1, 2], [1, 2], names=["a", "a"]), "names a feature twice"),
         (tensor([1, 2], [1, 2], names=[]), "2 values for the 0 data.names"),
     ],
