@@ -364,6 +364,28 @@ class TestMovingLimits:
         assert "limits" in as_html(charts)
 
 
+class TestLargeNumbers:
+    @pytest.mark.parametrize("scale", [1e-46, 1e9, 1e39])
+    def test_level_lines_and_lone_points_are_where_they_belong(self, scale: float) -> None:
+        values = scale * (1.0 + np.linspace(0.0, 1e-9, 300)[:, None])
+        values[7] = high = scale * (1.0 + 3e-9)
+        scores = np.zeros((300, 1))
+        scores[7] = 0.9
+        limits = np.full((300, 1), high)
+        charts = series(values=values, scores=scores[:, 0], column_scores=scores, low=None, high=limits)
+        shown = {item["name"]: item["y"] for item in drawn(as_html(charts))[:3]}
+        assert set(shown["limits"]) == {high}
+        assert list(shown["anomaly"]) == [high]
+
+    @pytest.mark.parametrize("scale", [1e300, 1e306, 1e307, 1e308])
+    def test_what_no_axis_reaches_is_drawn_at_its_end(self, scale: float) -> None:
+        values = scale * np.linspace(-1.5, 1.5, 300)[:, None]
+        limits = np.full((300, 1), np.inf)
+        for charts in (series(values=values, low=-limits, high=limits), rows(values=values, names=["a"])):
+            assert as_png(charts)
+            assert ("What lies beyond ±1e+307 is drawn there." in charts.notes) == (scale > 1e306)
+
+
 class TestAMillionRows:
     N = 1_000_000
 

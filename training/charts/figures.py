@@ -158,8 +158,12 @@ def _places(x: Positions) -> Any:
 
 def _small(y: Any) -> Any:
     """Four bytes a number, which is more than a screen shows, unless they would not do."""
-    spread = np.nanmax(y) - np.nanmin(y) if np.isfinite(y).any() else 0.0
-    fine = spread > 1e-4 * np.nanmax(np.abs(y)) and np.nanmax(np.abs(y)) < 1e37 if spread else True
+    known = y[np.isfinite(y)]
+    if len(known) == 0:
+        return np.asarray(y, dtype=np.float32)
+    most = np.abs(known).max()
+    # What is level, or one point, must fit what is drawn beside it.
+    fine = most == 0.0 or (np.ptp(known) > 1e-4 * most and 1e-30 < most < 1e37)
     return np.asarray(y, dtype=np.float32 if fine else np.float64)
 
 

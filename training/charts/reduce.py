@@ -7,6 +7,43 @@ import numpy.typing as npt
 
 Indices = npt.NDArray[np.int64]
 
+LARGEST = 1e307
+"""As far as axes reach: of larger values the distance may be infinite, and no marks can be put along it."""
+
+
+def within_reach(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Move values that no axis reaches to its end.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        Of any size; NaN and infinity stand for something else, and stay.
+
+    Returns
+    -------
+    ndarray of float64
+        Those from -1e307 to 1e307 as they were.
+    """
+    return np.where(np.isfinite(values), np.clip(values, -LARGEST, LARGEST), values)
+
+
+def out_of_reach(values: npt.NDArray[np.float64]) -> list[str]:
+    """Whether `within_reach` moves any, in words.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        As for `within_reach`.
+
+    Returns
+    -------
+    list of str
+        Empty if it moves none.
+    """
+    sizes = np.abs(values)
+    moved = ((sizes > LARGEST) & (sizes < np.inf)).any()
+    return [f"What lies beyond ±{LARGEST:g} is drawn there."] if moved else []
+
 
 def visible(x: npt.NDArray[Any] | None, y: npt.NDArray[np.float64], count: int) -> Indices:
     """Choose points that keep the shape of a line, its spikes included (MinMaxLTTB).

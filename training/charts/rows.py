@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 
 from training.charts.labels import judged, sorts
 from training.charts.panels import BarPanel, Charts, Floats, MapPanel, Marks, TracePanel
-from training.charts.reduce import strongest
+from training.charts.reduce import out_of_reach, strongest, within_reach
 from training.charts.series import MARKED, marks, thinned
 
 NORMAL_ROWS = 5_000
@@ -77,7 +77,7 @@ def row_charts(
     maps: list[MapPanel | BarPanel] = [_map(names, values, scores, threshold, marked)]
     if contributions is not None and len(names) > 1:
         maps.append(_drivers(names, contributions, explained))
-    notes = thinned([trace])
+    notes = [*(out_of_reach(values) if len(names) == 1 else []), *thinned([trace])]
     if len(normal) < (n_normal := len(scores) - int(np.count_nonzero(flagged))):
         notes.insert(0, f"Of {n_normal:,} normal rows, {len(normal):,} are drawn, evenly spaced in the file.")
     return Charts(
@@ -106,7 +106,7 @@ def _map(
     rows = rows[np.argsort(scores[rows], kind="stable")]
     if values.shape[1] == 1:
         title, x_title, y_title = "Score by value", names[0], "anomaly score"
-        x, y = values[rows, 0], scores[rows]
+        x, y = within_reach(values[rows, 0]), scores[rows]
     else:
         places, explained = project(values, rows)
         title, x_title = "Principal components", f"component 1 ({explained[0]:.0%} of the variance)"

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from training.charts.labels import judged, sorts
 from training.charts.panels import Charts, Floats, Marks, Positions, TracePanel
-from training.charts.reduce import gaps, strongest, visible
+from training.charts.reduce import gaps, out_of_reach, strongest, visible, within_reach
 
 LINE_POINTS = 8_000
 """Of all lines of a kind together: several for each pixel, so that one can zoom in a little."""
@@ -72,9 +72,9 @@ def series_charts(
         _trace(
             names[column],
             _ordered(x, order),
-            _ordered(values[:, column], order),
-            None if low is None else _ordered(low[:, column], order),
-            None if high is None else _ordered(high[:, column], order),
+            within_reach(_ordered(values[:, column], order)),
+            None if low is None else within_reach(_ordered(low[:, column], order)),
+            None if high is None else within_reach(_ordered(high[:, column], order)),
             _ordered(column_scores[:, column], order),
             # A label belongs to a row, not to one of its columns.
             None if truth is None or len(names) > 1 else _ordered(truth, order),
@@ -96,6 +96,7 @@ def series_charts(
         notes.append(
             f"{len(values):,} rows; lines have up to {LINE_POINTS:,} points, the lowest and highest of each stretch."
         )
+    notes += out_of_reach(np.stack([each[:, columns] for each in (values, low, high) if each is not None]))
     notes += thinned(traces)
     return Charts(
         title=title,
