@@ -112,17 +112,16 @@ def prediction(reply: Any, puid: str, n_rows: int, variation: str, model_name: s
     try:
         classes, scores = reply["data"]["names"], _matrix(reply["data"], n_rows)
         predictions = [[_entry(name, value) for name, value in zip(classes, row, strict=True)] for row in scores]
-        tags = reply.get("meta", {}).get("tags", {})
+        served, silent = _tags(reply.get("meta", {}).get("tags", {}))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UpstreamFault(f"variation {variation!r} answered with no prediction: {error!r}") from error
-    served = tags.get("model_name")
     answer: dict[str, Any] = {
         "meta": {"puid": puid, "modelName": served or model_name or f"model_{variation}", "variation": variation},
         "predictions": predictions[0],
         "custom": None,
     }
-    if tags.get("no_verdict"):  # of rows whose values are missing nothing can be said: their score is no verdict
-        answer["custom"] = {"no_verdict": tags["no_verdict"]}
+    if silent:  # of rows whose values are missing nothing can be said: their score is no verdict
+        answer["custom"] = {"no_verdict": silent}
     if n_rows > 1:
         answer["rows"] = predictions
     return answer
@@ -139,7 +138,19 @@ def _matrix(data: dict[str, Any], n_rows: int) -> list[list[Any]]:
     return [values[row * width : (row + 1) * width] for row in range(rows)] if "tensor" in data else matrix
 
 
+def _tags(tags: dict[str, Any]) -> tuple[str | None, list[Any]]:
+    """Return the model's name and the rows without a verdict."""
+    served, silent = tags.get("model_name"), tags.get("no_verdict") or []
+    if served is not None and not isinstance(served, str):
+        raise TypeError(f"{_kind(served)} where the model's name should be")
+    if not isinstance(silent, list) or not all(_is_number(row) for row in silent):
+        raise TypeError(f"{_kind(silent)} where the rows without a verdict should be")
+    return served, silent
+
+
 def _entry(name: Any, value: Any) -> dict[str, Any]:
-    if type(value) is not float and type(value) is not int:
+    if not isinstance(name, str):
+        raise TypeError(f"{_kind(name)} where a class's name should be")
+    if not _is_number(value):
         raise TypeError(f"{_kind(value)} where a number should be")
     return {"prediction": value, "predictedClass": name, "confidence": value}

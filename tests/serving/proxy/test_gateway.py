@@ -6,6 +6,7 @@ import pytest
 
 from serving.proxy import store
 from tests.serving.proxy.fake_microservice import FakeMicroservice
+from tests.serving.proxy.test_metrics import sample
 
 SEED_JSON = '{"data":{"f1":2.1,"f2":2.05,"f3":1.95,"f4":2.01}}'
 
@@ -128,6 +129,14 @@ def test_what_the_model_refuses_is_the_clients_fault(served, microservice, statu
     assert served(SEED_JSON) == (400, {"error": {"code": "BAD_REQUEST", "message": "unknown feature 'f9'"}})
 
 
+def tagged(tags):
+    return {"meta": {"tags": tags}, "data": {"names": ["A"], "ndarray": [[0.5]]}}
+
+
+def nested(depth):
+    return [nested(depth - 1)] if depth else []
+
+
 @pytest.mark.parametrize(
     ("reply", "status"),
     [
@@ -142,6 +151,13 @@ def test_what_the_model_refuses_is_the_clients_fault(served, microservice, statu
         ((200, {"data": {"names": ["A"], "ndarray": [[1, 2]]}}), 502),
         ((200, {"data": {"names": ["A"], "ndarray": [["x"]]}}), 502),
         ((200, {"data": {"names": ["A"], "tensor": {"shape": [1], "values": [1]}}}), 502),
+        ((200, tagged(None)), 502),
+        ((200, tagged([])), 502),
+        ((200, tagged("x")), 502),
+        ((200, tagged({"model_name": {}})), 502),
+        ((200, tagged({"no_verdict": "x"})), 502),
+        ((200, tagged({"no_verdict": [nested(300)]})), 502),
+        ((200, {"data": {"names": [1], "ndarray": [[0.5]]}}), 502),
         ((0, b""), 503),
     ],
 )
@@ -150,6 +166,14 @@ def test_a_microservice_that_fails_is_named(served, microservice, reply, status)
     answered, answer = served(SEED_JSON)
     assert answered == status
     assert "variation 'inne'" in answer["error"]["message"]
+
+
+def test_what_is_no_prediction_counts_as_a_failure(served, microservice, http):
+    microservice.reply = lambda message: (200, tagged(None))
+    for _ in range(5):
+        served(SEED_JSON)
+    labels = {"client": "test", "variation": "inne"}
+    assert sample(http.get("/metrics").text, "inlier_gateway_breaker_opened_total", **labels) == 1
 
 
 def test_a_slow_microservice_is_a_504(served, microservice):

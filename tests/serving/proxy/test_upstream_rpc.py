@@ -1,5 +1,6 @@
 """Variations of kind rpc, on real connections."""
 
+import math
 import socket
 import time
 
@@ -8,6 +9,7 @@ import pytest
 
 from serving.deploy.addresses import free_port
 from serving.errors import UpstreamDown, UpstreamSlow
+from serving.protocols import seldon_proto
 from serving.protocols.wire import prediction_pb2 as pb
 from serving.proxy.payload import Rows
 from serving.proxy.store import Route
@@ -112,7 +114,15 @@ def test_what_each_failure_means(ask, rpc, code, details, trailer, status, said)
 
 
 @pytest.mark.parametrize(
-    "reply", [pb.SeldonMessage(), pb.SeldonMessage(strData="x"), pb.SeldonMessage(data=pb.DefaultData(names=["a"]))]
+    "reply",
+    [
+        pb.SeldonMessage(),
+        pb.SeldonMessage(strData="x"),
+        pb.SeldonMessage(data=pb.DefaultData(names=["a"])),
+        seldon_proto.encode("tensor", [[math.nan]], ["a"], {}),
+        seldon_proto.encode("tensor", [[math.inf]], ["a"], {}),
+        seldon_proto.encode("tensor", [[0.5]], ["a"], {"tags": {"model_name": 1.0}}),
+    ],
 )
 def test_an_answer_that_is_no_prediction(ask, rpc, reply):
     rpc.reply = lambda message, context: reply
