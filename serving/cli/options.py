@@ -1,8 +1,9 @@
 """What several subcommands share: options, progress, and sentences about results."""
 
 import json
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,31 @@ class Parameter(click.ParamType):  # type: ignore[type-arg,unused-ignore]
             return name.strip(), json.loads(text, parse_constant=_no_number)
         except ValueError:
             return name.strip(), text
+
+
+def refuse_to_replace(inputs: Iterable[Path | None], *outputs: Path) -> None:
+    """Refuse to write over what is read.
+
+    Parameters
+    ----------
+    inputs : iterable of Path or None
+        Files to be read, there or not.
+    outputs : Path
+        Files to be written, there or not.
+
+    Raises
+    ------
+    click.UsageError
+        When one is the other, under whatever name.
+    """
+    there = [each for each in inputs if each is not None and _is_file(each)]
+    for output in outputs:
+        if _is_file(output) and any(output.samefile(each) for each in there):
+            raise click.UsageError(f"--out would replace {output}, which is read: name another file")
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113  # Path.is_file raises for a name that is too long
 
 
 def _no_number(text: str) -> float:

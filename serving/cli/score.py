@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from serving.cli.options import FILE, progress_bar, share
+from serving.cli.options import FILE, progress_bar, refuse_to_replace, share
 
 
 @click.command(short_help="Score the rows of a file with a trained model.")
@@ -27,11 +27,13 @@ def score(model: Path, file: Path, out: Path | None, continued: bool) -> None:
     was one, anomaly_score (0 to 1, higher is more anomalous), complementary_score (1 minus it), label (1 = anomaly),
     and for several series a score for each.
     """
-    from training.artifacts import load_model
+    from training.artifacts import load_model, sidecar_path
     from training.data import read_features
     from training.predictions import predict, print_predictions, write_predictions
     from training.train import reading_options
 
+    if out is not None:
+        refuse_to_replace((file, model, sidecar_path(model)), out)
     with progress_bar() as report:
         trained = load_model(model)
         if continued and trained.kind != "univariate":

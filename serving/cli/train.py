@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from serving.cli.options import FILE, Parameter, parameters, progress_bar, share
+from serving.cli.options import FILE, Parameter, parameters, progress_bar, refuse_to_replace, share
 
 if TYPE_CHECKING:
     from training.model import Model
@@ -72,12 +72,13 @@ def train(
         raise click.UsageError("--search needs --labels to search by")
     from detectors.registry import find
     from training import train as training
-    from training.artifacts import save_model
+    from training.artifacts import save_model, sidecar_path
     from training.data import read_features, read_labels
     from training.defaults import demo_parameters
     from training.series_choice import is_auto
     from training.synthetic import clusters, series
 
+    refuse_to_replace((features, labels), out, sidecar_path(out))
     chosen = parameters(given, given_json)
     if synthetic == "demo":
         chosen = demo_parameters(detector) | chosen

@@ -75,6 +75,16 @@ def test_wrong_rows_are_one_line(path: Path, rows: Path, tmp_path: Path, content
     assert not out.exists()
 
 
+def test_what_is_read_is_not_replaced(path: Path, rows: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to(rows)
+    before = {each: each.read_bytes() for each in tmp_path.iterdir()}
+    for out in before:
+        result = inlier("score", path, rows, "--out", out)
+        assert result.exit_code == 2
+        assert f"--out would replace {out}" in " ".join(result.output.split())
+    assert {each: each.read_bytes() for each in tmp_path.iterdir()} == before
+
+
 def test_wrong_models_are_one_line(path: Path, rows: Path, tmp_path: Path) -> None:
     assert "there is no model file" in inlier("score", tmp_path / "nothing.pkl", rows).output
     path.write_bytes(path.read_bytes()[:-1])

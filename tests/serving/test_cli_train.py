@@ -148,8 +148,20 @@ def test_wrong_input_is_one_line(out: Path, files: tuple[Path, Path], tmp_path: 
     rows.write_text("a,b\n1,2\n3,x\n")
     assert "rows.csv, row 3, column 'b': 'x' is no number" in refused(*given, "--features", rows)
     nowhere = tmp_path / "missing" / "model.pkl"
-    assert "cannot be written" in refused("train", "--detector", "inne", "--synthetic", "clusters", "--out", nowhere)
+    for wrong in (nowhere, tmp_path / ("x" * 300)):
+        assert "cannot be written" in refused("train", "--detector", "inne", "--synthetic", "clusters", "--out", wrong)
     assert not out.exists()
+
+
+def test_what_is_read_is_not_replaced(files: tuple[Path, Path], tmp_path: Path) -> None:
+    rows, truth = files
+    rows = rows.rename(tmp_path / "rows.json")
+    before = rows.read_bytes(), truth.read_bytes()
+    for out in (rows, tmp_path / "rows", truth):
+        result = inlier("train", "--detector", "inne", "--features", rows, "--labels", truth, "--out", out, *FAST)
+        assert result.exit_code == 2
+        assert "--out would replace" in result.output
+    assert (rows.read_bytes(), truth.read_bytes()) == before
 
 
 def test_auto_says_which_detector_won_and_what_to_expect(tmp_path: Path, out: Path) -> None:
