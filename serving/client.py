@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 from urllib.parse import quote
 
 import requests
@@ -37,6 +37,7 @@ _TIMES = ("created_at", "started_at", "ended_at")
 
 Kind = Literal["train", "valid", "infer"]
 Follow = Callable[["Task"], None]
+Said = TypeVar("Said")
 
 
 @dataclass(frozen=True)
@@ -211,18 +212,18 @@ class Client:
     def submit(self, kind: Kind, asked: dict[str, Any], request_id: str | None = None) -> Task:
         """Submit a task by the fields of the API."""
         body = {"request_id": request_id or str(uuid.uuid4()), **asked}
-        return Task.of(self._json("POST", f"/anomaly_detection/{kind}/", json=body))
+        return self._json(Task.of, "POST", f"/anomaly_detection/{kind}/", json=body)
 
     def task(self, task_id: str) -> Task:
         """Return a task as it is now."""
-        return Task.of(self._json("GET", f"/anomaly_detection/tasks/{quote(task_id, safe='')}"))
+        return self._json(Task.of, "GET", f"/anomaly_detection/tasks/{quote(task_id, safe='')}")
 
     def tasks(self, status: str | None = None, kind: Kind | None = None, limit: int = 100) -> list[Task]:
         """Return tasks, the newest first."""
         query = {
             name: value for name, value in (("status", status), ("task", kind), ("limit", limit)) if value is not None
         }
-        return [Task.of(said) for said in self._json("GET", "/anomaly_detection/tasks", params=query)["tasks"]]
+        return self._json(_each("tasks", Task.of), "GET", "/anomaly_detection/tasks", params=query)
 
     def wait(self, task_id: str, timeout: float | None = None, follow: Follow | None = None) -> Task:
         """Wait until a task has succeeded.
@@ -267,7 +268,7 @@ class Client:
 
     def cancel(self, task_id: str) -> Task:
         """Cancel a task that waits or runs."""
-        return Task.of(self._json("POST", f"/anomaly_detection/tasks/{quote(task_id, safe='')}/cancel"))
+        return self._json(Task.of, "POST", f"/anomaly_detection/tasks/{quote(task_id, safe='')}/cancel")
 
     def forget(self, task_id: str) -> None:
         """Forget a task that has ended; its files stay."""
@@ -276,9 +277,9 @@ class Client:
     def upload(self, source: str | os.PathLike[str] | bytes, path: str) -> File:
         """Put a file, or bytes, into the storage, whole or not at all."""
         if isinstance(source, bytes):
-            return _file(self._json("PUT", _file_url(path), data=source))
+            return self._json(_file, "PUT", _file_url(path), data=source)
         with Path(source).open("rb") as stream:
-            return _file(self._json("PUT", _file_url(path), data=stream))
+            return self._json(_file, "PUT", _file_url(path), data=stream)
 
     def download(self, path: str, target: str | os.PathLike[str]) -> Path:
         """Write a file of the storage to a file here, which is replaced when all has come."""
@@ -307,9 +308,9 @@ class Client:
     def files(self, folder: str | None = None) -> Iterator[File]:
         """Yield the files of a folder and of those below it, in the order of their paths."""
         after: str | None = None
-        while page := self._json("GET", "/files", params=_page(folder, after))["files"]:
-            yield from map(_file, page)
-            after = page[-1]["path"]
+        while page := self._json(_each("files", _file), "GET", "/files", params=_page(folder, after)):
+            yield from page
+            after = page[-1].path
 
     def delete_file(self, path: str) -> None:
         """Delete a file of the storage."""
@@ -318,26 +319,31 @@ class Client:
     def models(self, folder: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield what is known of each trained model."""
         after: str | None = None
-        while page := self._json("GET", "/anomaly_detection/models", params=_page(folder, after))["models"]:
-            yield from page
-            after = page[-1]["path"]
+        read = _each("models", lambda said: (str(said["path"]), dict(said)))
+        while page := self._json(read, "GET", "/anomaly_detection/models", params=_page(folder, after)):
+            yield from (model for _, model in page)
+            after = page[-1][0]
 
     def delete_model(self, path: str) -> None:
         """Delete a trained model."""
         self._send("DELETE", f"/anomaly_detection/models/{quote(path)}").close()
 
-    def _json(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+    def _json(self, read: Callable[[Any], Said], method: str, path: str, **more: Any) -> Said:
         with self._send(method, path, **more) as response:
-            said: dict[str, Any] = response.json()
-            return said
+            try:
+                return read(response.json())
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+                raise CallError(f"what answers at {self.server} is no Inlier proxy", response.status_code) from error
 
     def _send(self, method: str, path: str, **more: Any) -> requests.Response:
         try:
             response = self._http.request(method, self.server + path, timeout=TIMEOUT, allow_redirects=False, **more)
+        except requests.exceptions.InvalidJSONError as error:
+            raise CallError(f"what was to be asked is no JSON: {error}") from error
         except requests.RequestException as error:
             hint = "; `inlier up` starts one" if isinstance(error, requests.ConnectionError) else ""
             raise CallError(f"no answer from {self.server}{hint}") from error
-        if not response.ok:
+        if not 200 <= response.status_code < 300:
             with response:
                 raise CallError(_message(response), response.status_code)
         return response
@@ -351,6 +357,10 @@ def _page(folder: str | None, after: str | None) -> dict[str, str]:
     return {name: value for name, value in (("folder", folder), ("after", after)) if value}
 
 
+def _each(name: str, read: Callable[[Any], Said]) -> Callable[[Any], list[Said]]:
+    return lambda said: [read(each) for each in said[name]]
+
+
 def _file(said: dict[str, Any]) -> File:
     return File(said["path"], said["size"], datetime.fromisoformat(said["modified"]))
 
@@ -359,4 +369,5 @@ def _message(response: requests.Response) -> str:
     try:
         return str(response.json()["error"]["message"])
     except (requests.JSONDecodeError, KeyError, TypeError):
-        return f"the server answered with status {response.status_code}"
+        to = response.headers.get("Location")
+        return f"the server answered with status {response.status_code}" + (f", Location: {to}" if to else "")

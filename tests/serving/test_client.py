@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from serving.client import Client, Task
 from serving.errors import CallError, TaskFailed
@@ -96,6 +97,44 @@ def test_a_page_of_files_after_the_other(client: Client, monkeypatch: pytest.Mon
 def test_a_service_that_is_not_there(system: System) -> None:
     with Client("http://127.0.0.1:1") as client, pytest.raises(CallError, match="`inlier up` starts one"):
         client.tasks()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        (200, b"<html>", "what answers at http://elsewhere is no Inlier proxy"),
+        (204, b"", "is no Inlier proxy"),
+        (200, b'{"a": 1}', "is no Inlier proxy"),
+        (200, b"[]", "is no Inlier proxy"),
+        (200, b"[" * 100_000, "is no Inlier proxy"),
+        (301, b"<html>", "status 301, Location: https://elsewhere/"),
+        (401, b"<html>", "status 401"),
+    ],
+)
+def test_another_server(monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, message: str) -> None:
+    answer = requests.Response()
+    answer.status_code, answer._content = status, body
+    if status == 301:
+        answer.headers["Location"] = "https://elsewhere/"
+    monkeypatch.setattr(requests.Session, "request", lambda *_, **__: answer)
+    with Client("http://elsewhere") as client:
+        calls = (
+            client.tasks,
+            lambda: client.task("x"),
+            lambda: client.infer("a", "b"),
+            lambda: client.upload(b"", "a"),
+            lambda: [*client.files()],
+            lambda: [*client.models()],
+        )
+        for call in calls:
+            with pytest.raises(CallError, match=message) as refused:
+                call()
+            assert refused.value.status == status
+
+
+def test_what_no_json_can_hold_is_named() -> None:
+    with Client("http://127.0.0.1:1") as client, pytest.raises(CallError, match="what was to be asked is no JSON"):
+        client.infer("a", method_name="iqr", parameters={"c": float("inf")})
 
 
 def test_the_command(system: System, client: Client) -> None:
