@@ -12,7 +12,6 @@ from serving.errors import RequestError
 DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 RATIO_TOLERANCE = 1e-6  # .7 + .2 + .1 is 1.0 to a person
 MAX_VARIATIONS = 100
-GRPC = "grpc://"
 
 
 def check_name(name: str) -> str:
@@ -46,6 +45,14 @@ def check_url(url: str) -> str:
     return url
 
 
+Url = Annotated[str, Field(max_length=2048), AfterValidator(check_url)]  # as long as its column
+
+
+def is_grpc(url: str) -> bool:
+    """Tell whether a URL is that of a variation of kind rpc."""
+    return urlsplit(url).scheme == "grpc"
+
+
 def check_printable(text: str) -> str:
     """Return a text that has no control characters, or raise a ValueError."""
     if not text.isprintable():
@@ -77,12 +84,12 @@ class VariationBody(Body):
     label: Annotated[str, AfterValidator(check_name)]
     ratio: float
     kind: Literal["rest", "rpc"] = "rest"
-    url: Annotated[str, Field(max_length=2048), AfterValidator(check_url)]
+    url: Url
     model_name: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(check_printable)] | None = None
 
     @model_validator(mode="after")
     def _url_of_kind(self) -> "VariationBody":
-        if self.url.startswith(GRPC) != (self.kind == "rpc"):
+        if is_grpc(self.url) != (self.kind == "rpc"):
             wanted = "grpc://127.0.0.1:5000" if self.kind == "rpc" else "http://127.0.0.1:9000/predict"
             raise ValueError(
                 f"variation {self.label!r} is of kind {self.kind}: its url should be like {wanted}, "
@@ -99,12 +106,12 @@ class Variations(Body):
     """
 
     variations: Annotated[list[VariationBody], Field(max_length=MAX_VARIATIONS)]
-    moved: dict[str, Annotated[str, AfterValidator(check_url)]] = {}
+    moved: dict[Url, Url] = {}
 
     @model_validator(mode="after")
     def _whole(self) -> "Variations":
         for old, new in self.moved.items():
-            if old.startswith(GRPC) != new.startswith(GRPC):
+            if is_grpc(old) != is_grpc(new):
                 raise ValueError(f"moved: {old[:200]!r} and {new[:200]!r} are of different kinds")
         check_ratios([variation.ratio for variation in self.variations])
         labels = [variation.label for variation in self.variations]

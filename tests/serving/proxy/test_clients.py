@@ -97,6 +97,8 @@ def test_variations_are_replaced_as_a_whole(http, keys):
         ([variation(ratio=float(2))], "not between 0 and 1"),
         ([variation(ratio=-1.0), variation("b", 2.0)], "not between 0 and 1"),
         ([variation(kind="rpc")], "variation 'inne' is of kind rpc: its url should be like grpc://127.0.0.1:5000"),
+        ([variation(url="http://x/" + "a" * 2048)], "at most 2048"),
+        ([variation(url="GRPC://x:5000")], "variation 'inne' is of kind rest: its url should be like http://"),
         ([variation(url="grpc://x:5000")], "variation 'inne' is of kind rest: its url should be like http://"),
         ([variation(kind="rpc", url="grpc://x")], "'grpc://x' should be grpc://host:port and nothing else"),
         ([variation(kind="rpc", url="grpc://x:5000/predict")], "and nothing else"),
@@ -129,12 +131,31 @@ def test_other_clients_follow_what_has_moved(http, keys):
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("http://127.0.0.1:1/predict", "grpc://127.0.0.1:2"), ("grpc://127.0.0.1:2", "http://x/predict")]
+    ("old", "new"),
+    [
+        ("http://127.0.0.1:1/predict", "grpc://127.0.0.1:2"),
+        ("http://127.0.0.1:1/predict", "GRPC://127.0.0.1:2"),
+        ("grpc://127.0.0.1:2", "http://x/predict"),
+    ],
 )
 def test_what_moves_stays_of_its_kind(http, keys, old, new):
     response = http.put("/clients/test/variations", json={"variations": [], "moved": {old: new}})
     assert response.status_code == 400
     assert response.json["error"]["message"] == f"moved: {old!r} and {new!r} are of different kinds"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "culprit"),
+    [
+        ("http://x/\0", "http://x/", "moved"),  # which PostgreSQL does not even look for
+        ("http://x/", "http://x/\0", "moved"),
+        ("http://x/", "http://x/" + "a" * 2048, "at most 2048"),
+    ],
+)
+def test_what_moves_is_a_url_that_there_is_room_for(http, keys, old, new, culprit):
+    response = http.put("/clients/test/variations", json={"variations": [], "moved": {old: new}})
+    assert response.status_code == 400
+    assert culprit in response.json["error"]["message"]
 
 
 def test_a_browser_cannot_be_used_against_it(http, keys):
