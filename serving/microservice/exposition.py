@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +15,7 @@ _log = logging.getLogger("inlier.metrics")
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
 Samples = Iterable[tuple[str, dict[str, str], float]]
+IsShown = Callable[[str, dict[str, str]], bool]
 
 
 class SharedMetrics:
@@ -60,13 +61,15 @@ class SharedMetrics:
             self._slots[key] = slot
         return slot
 
-    def render(self, extra: Samples = ()) -> bytes:
+    def render(self, extra: Samples = (), is_shown: IsShown | None = None) -> bytes:
         """All workers' metrics in Prometheus' text format.
 
         Parameters
         ----------
         extra : iterable of (name, labels, value)
             Gauges that are computed when asked for.
+        is_shown : callable, optional
+            Told name and labels of what was counted; what it is about may be no more.
 
         Returns
         -------
@@ -77,6 +80,8 @@ class SharedMetrics:
         for worker, part in enumerate(self._board.parts):
             for entry in part.definitions():
                 kind, name, labels = entry["type"], entry["name"], entry["labels"]
+                if is_shown is not None and not is_shown(name, labels):
+                    continue
                 if kind == "gauge" and len(self._board.parts) > 1:
                     labels = labels | {"worker": str(worker)}
                 at, width = entry["at"], len(entry["edges"]) + 2 if entry["edges"] else 1

@@ -14,6 +14,7 @@ from serving.proxy import (
     metrics,
     models_api,
     openapi,
+    store,
     task_metrics,
 )
 from serving.proxy.database import Database
@@ -65,6 +66,7 @@ def create_app(
     access.register(app, database, settings)
     proxy_metrics = proxy_metrics or metrics.ProxyMetrics()
     task_metrics.register(proxy_metrics, database)
+    proxy_metrics.show_breakers_of(lambda: store.labels(database))
     app.register_blueprint(health.blueprint(database))
     app.register_blueprint(metrics.blueprint(proxy_metrics))
     gateway_settings = gateway_settings or GatewaySettings()

@@ -7,7 +7,8 @@ modules add what is found out when somebody asks: ``metrics.add_gauge(name, expl
 inlier_gateway_requests_total         counter   client, variation, status; no variation: refused before the draw
 inlier_gateway_request_seconds        histogram client, variation: whole requests, the microservice's time included
 inlier_gateway_retries_total          counter   client, variation: whose connection was refused
-inlier_gateway_breaker_open           gauge     client, variation, worker: 1 while a process draws others instead
+inlier_gateway_breaker_open           gauge     client, variation, worker: 1 while a process draws others instead;
+                                                of variations that there are
 inlier_gateway_breaker_opened_total   counter   client, variation
 ===================================== ========= ===================================================================
 """
@@ -16,12 +17,12 @@ import logging
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from flask import Blueprint, Response
 
 from serving.microservice.board import Board, Part
-from serving.microservice.exposition import CONTENT_TYPE, SharedMetrics
+from serving.microservice.exposition import CONTENT_TYPE, IsShown, SharedMetrics
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class ProxyMetrics(SharedMetrics):
         clear_gauges(self._part)  # a process begins with no breaker open
         self._lock = threading.Lock()  # counting up is two steps, and threads share this part
         self._read: dict[str, Callable[[], Reading]] = {}
+        self._variations: Callable[[], Iterable[tuple[Any, ...]]] | None = None
 
     def request(self, client: str, variation: str, status: int, seconds: float) -> None:
         """Count an answered request."""
@@ -109,9 +111,27 @@ class ProxyMetrics(SharedMetrics):
         self._helps[name] = explanation
         self._read[name] = read
 
+    def show_breakers_of(self, variations: Callable[[], Iterable[tuple[Any, ...]]]) -> None:
+        """Show breakers only of these: a process learns that one is no more when somebody asks for it, if ever.
+
+        Parameters
+        ----------
+        variations : callable
+            Gives client and label of each; where it fails, all breakers are shown.
+        """
+        self._variations = variations
+
     def show(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
-        return self.render(self._found())
+        return self.render(self._found(), self._is_shown())
+
+    def _is_shown(self) -> IsShown:
+        try:
+            known = None if self._variations is None else set(self._variations())
+        except Exception:
+            log.exception("which variations there are cannot be found out")
+            known = None
+        return lambda name, labels: name != OPEN or known is None or (labels["client"], labels["variation"]) in known
 
     def _found(self) -> Iterator[tuple[str, dict[str, str], float]]:
         for name, read in self._read.items():

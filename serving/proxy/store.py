@@ -122,6 +122,7 @@ _BY_CONSUMER_KEY = _BY_KEY.where(Key.key_digest == bindparam("digest"))
 _BY_TOKEN = _BY_KEY.join(Token, Token.key_id == Key.id).where(
     Token.token_digest == bindparam("digest"), Token.expires_at > bindparam("now", type_=UtcDateTime())
 )
+_LABELS = select(Client.name, Variation.label).join(Variation, Variation.client_id == Client.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +157,8 @@ def routes_by_token(database: Database, oauth_token: str) -> tuple[str, list[Rou
     if not rows:
         raise NotRecognised("the oauth_token is not known or has expired; /token gives a new one")
     return _routes(rows)
+
+
+def labels(database: Database) -> list[tuple[Any, ...]]:
+    """Return client and label of every variation."""
+    return database.look_up(_LABELS)

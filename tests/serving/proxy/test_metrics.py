@@ -106,6 +106,33 @@ def test_gauges_are_found_out_when_asked(caplog):
     assert "the metric inlier_broken cannot be found out" in caplog.text
 
 
+def open_breakers(text):
+    return set(re.findall(r'inlier_gateway_breaker_open\{client="(\w+)",variation="(\w+)".*\} 1', text))
+
+
+def test_a_breaker_is_shown_as_long_as_there_is_its_variation(database, keys, tmp_path):
+    metrics, home = ProxyMetrics(Parts(2).board), HomeSettings(home=tmp_path)
+    http = create_app(None, None, database, home, storage=MemoryStorage(), proxy_metrics=metrics).test_client()
+    url = "http://127.0.0.1:9000/predict"
+    variations = [{"label": label, "ratio": 0.5, "url": url} for label in "ab"]
+    http.put("/clients/test/variations", json={"variations": variations})
+    for label in "ab":
+        metrics.breaker("test", label, is_open=True)
+    assert open_breakers(http.get("/metrics").text) == {("test", "a"), ("test", "b")}
+    http.put("/clients/test/variations", json={"variations": [variations[0] | {"ratio": 1.0}]})
+    assert open_breakers(http.get("/metrics").text) == {("test", "a")}
+    http.delete("/clients/test")
+    assert open_breakers(http.get("/metrics").text) == set()
+
+
+def test_all_breakers_are_shown_while_the_database_does_not_answer(caplog):
+    metrics = ProxyMetrics()
+    metrics.show_breakers_of(lambda: 1 / 0)
+    metrics.breaker("test", "a", is_open=True)
+    assert sample(metrics.show().decode(), "inlier_gateway_breaker_open", client="test", variation="a") == 1
+    assert "which variations there are cannot be found out" in caplog.text
+
+
 def test_the_page(http):
     answer = http.get("/metrics")
     assert answer.status_code == 200
