@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from detectors.errors import InlierError
+from serving.cli.running import in_one_line
 
 COMMANDS = {
     "alive": ("serving.cli.alive:alive", "Tell whether the proxy, worker or reaper of a container is at work."),
@@ -48,6 +49,10 @@ class _LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+
+    def main(self, *args: Any, **more: Any) -> Any:
+        with in_one_line():
+            return super().main(*args, **more)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

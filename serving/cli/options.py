@@ -43,6 +43,8 @@ class Parameter(click.ParamType):  # type: ignore[type-arg,unused-ignore]
             return name.strip(), json.loads(text, parse_constant=_no_number)
         except ValueError:
             return name.strip(), text
+        except RecursionError:
+            self.fail(f"{name.strip()} is nested too deeply", param, ctx)
 
 
 def refuse_to_replace(inputs: Iterable[Path | None], *outputs: Path) -> None:
@@ -107,7 +109,7 @@ def _json_object(text: str | None) -> dict[str, Any]:
         return {}
     try:
         value = json.loads(text, parse_constant=_no_number)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"not JSON: {error}", param_hint="--parameters") from error
     if not isinstance(value, dict):
         raise click.BadParameter('not a JSON object such as {"n_estimators": 250}', param_hint="--parameters")
@@ -126,7 +128,7 @@ def progress_bar() -> Iterator[Callable[[float, str], None]]:
     from tqdm import tqdm
 
     layout = "{desc} {bar} {percentage:3.0f}% [{elapsed}]"
-    shown = sys.stderr.isatty()
+    shown = sys.stderr is not None and sys.stderr.isatty()
     with tqdm(total=1.0, bar_format=layout, leave=False, disable=not shown, file=sys.stderr) as bar:
 
         def report(share: float, doing: str) -> None:

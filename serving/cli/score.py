@@ -27,6 +27,8 @@ def score(model: Path, file: Path, out: Path | None, continued: bool) -> None:
     was one, anomaly_score (0 to 1, higher is more anomalous), complementary_score (1 minus it), label (1 = anomaly),
     and for several series a score for each.
     """
+    if out is None and sys.stdout is None:
+        raise click.UsageError("standard output is closed; name a file with --out")
     from training.artifacts import load_model, sidecar_path
     from training.data import read_features
     from training.predictions import predict, print_predictions, write_predictions

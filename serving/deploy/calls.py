@@ -73,7 +73,11 @@ class Proxy:
         CallError
             With the message of the proxy.
         """
-        status, body = self.send(method, path, body=None if content is None else orjson.dumps(content))
+        try:
+            asked = None if content is None else orjson.dumps(content)
+        except orjson.JSONEncodeError as error:
+            raise CallError(f"what was to be asked is no JSON: {error}") from error
+        status, body = self.send(method, path, body=asked)
         self.expect(status, body)
         return orjson.loads(body) if body else None
 
