@@ -15,15 +15,14 @@ STICKY: Schema = {
 }
 GIVEN: Schema = {**TEXT, "minLength": 1}
 CALLBACK: Schema = {"type": "string", "pattern": "^[A-Za-z_$][A-Za-z0-9_$]{0,60}[0-9]$"}
+ROW: Schema = {"type": "object", "minProperties": 1, "additionalProperties": {"type": ["number", "null"]}}
 PREDICT: Schema = {
     "type": "object",
     "required": ["data"],
     "properties": {
         "data": {
-            "type": "object",
-            "minProperties": 1,
-            "additionalProperties": {"type": ["number", "null"]},
-            "description": "Features by name; or a list of such rows.",
+            "anyOf": [ROW, {"type": "array", "minItems": 1, "items": ROW}],
+            "description": "Features by name; or a list of such rows, all of the same features.",
             "examples": [{"f1": 2.1, "f2": 2.05, "f3": 1.95, "f4": 2.01}],
         }
     },

@@ -26,6 +26,7 @@ ERRORS = {
     401: "A key is needed, or this one is not known.",
     403: "This key may not do that, or the host name is not one that the proxy answers to.",
     404: "There is no such thing.",
+    408: "The body does not arrive.",
     409: "It is in another state than this needs.",
     413: "The body is larger than the limit.",
     414: "The query string is longer than the limit.",
@@ -37,6 +38,7 @@ ERRORS = {
     504: "A microservice did not answer in time.",
 }
 ALWAYS = (400, 401, 403, 414, 503)
+WITH_BODY = (408,)
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,13 @@ class Operation:
             {"name": name, "in": "query", "required": name in self.required, "schema": schema}
             for name, schema in self.query.items()
         ]
+        errors = {*self.errors, *ALWAYS, *(() if self.body is None else WITH_BODY)}
         said: Schema = {
             "summary": self.summary,
             "operationId": operation_id(self.method, self.path),
             "tags": [self.path.split("/")[1]],
             "responses": {str(status): content for status, content in self.answers.items()}
-            | {str(status): _error(status) for status in sorted({*self.errors, *ALWAYS})},
+            | {str(status): _error(status) for status in sorted(errors)},
         }
         if parameters:
             said["parameters"] = parameters

@@ -82,6 +82,17 @@ def test_every_route_is_documented(app: Flask) -> None:
     assert served == documented
 
 
+def test_a_prediction_is_asked_for_a_row_or_for_several() -> None:
+    body = document()["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    one, several = body["properties"]["data"]["anyOf"]
+    assert (one["type"], several["type"], several["items"]) == ("object", "array", one)
+
+
+def test_a_body_that_does_not_arrive_is_documented_where_one_is_read() -> None:
+    for operation in operations():
+        assert ("408" in operation.document()["responses"]) == (operation.body is not None)
+
+
 def test_the_page_needs_nothing_from_elsewhere(http: FlaskClient) -> None:
     page = http.get("/docs")
     assert page.status_code == 200
