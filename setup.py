@@ -98,8 +98,8 @@ setup(
     entry_points={
         "console_scripts": [
             "inlier = serving.cli:main",
-            "start-microservice = serving.cli.start_microservice:main",
-            "seldon-cli = serving.cli.seldon:main",
+            "start-microservice = serving.cli.programs:start_microservice",
+            "seldon-cli = serving.cli.programs:seldon_cli",
         ]
     },
     classifiers=[

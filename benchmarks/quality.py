@@ -37,7 +37,7 @@ replaces, or better.
 WITH_LABELS = """
 ## With labels
 
-`benchmarks/labelled.py`, {repeats} random halves of each set ({more} with few labels). `auto` searches all families.
+`benchmarks/labelled.py`, {repeats} random splits of each set, each half in turn. `auto` searches all families.
 """
 WHY = """
 ## Which feature it was
@@ -107,7 +107,7 @@ def main() -> int:
     found = unlabelled.measure(given.data, names, given.seeds)
     text = HEAD.format(seeds=given.seeds) + "\n" + unlabelled.section(found, given.seeds)
     text += WHY + explanations.section(given.seeds)
-    text += WITH_LABELS.format(repeats=given.repeats, more=2 * given.repeats) + "\n"
+    text += WITH_LABELS.format(repeats=given.repeats) + "\n"
     text += labelled.section(given.data, names, given.repeats, few=100)
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "quality.md").write_text(text, encoding="utf-8")

@@ -13,6 +13,7 @@ import click
 from detectors.errors import InlierError
 
 WRONG = 2
+OWN = ("detectors", "serving", "training")
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -23,6 +24,11 @@ def in_one_line() -> Iterator[None]:
         sys.stdout.reconfigure(errors="backslashreplace")  # a letter that it lacks is no reason to fail
     try:
         yield
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library in {*OWN, ""}:
+            raise
+        _end(f"this needs {library}, which is not installed; install inlier[all]", WRONG)
     except OSError as error:
         _give_up_output()
         place = "" if error.filename is None else f"{error.filename}: "

@@ -31,11 +31,12 @@ def score(model: Path, file: Path, out: Path | None, continued: bool) -> None:
         raise click.UsageError("standard output is closed; name a file with --out")
     from training.artifacts import load_model, sidecar_path
     from training.data import read_features
-    from training.predictions import predict, print_predictions, write_predictions
+    from training.predictions import check_suffix, predict, print_predictions, write_predictions
     from training.train import reading_options
 
     if out is not None:
         refuse_to_replace((file, model, sidecar_path(model)), out)
+        check_suffix(out)
     with progress_bar() as report:
         trained = load_model(model)
         if continued and trained.kind != "univariate":

@@ -1,5 +1,6 @@
 """The Celery application: one task, which says which row to run."""
 
+import importlib.util
 import logging
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,10 @@ def _broker(url: str, home: HomeSettings) -> dict[str, Any]:
             "broker_transport_options": options | {"folder": str(folder)},
         }
     if parts.scheme in ("redis", "rediss"):
+        if importlib.util.find_spec("redis") is None:  # kombu's words for that are none
+            raise DeployError(
+                f"a broker of {parts.scheme}:// needs redis, which is not installed; install inlier[redis]"
+            )
         options |= {"socket_connect_timeout": SEND_SECONDS, "socket_timeout": 10.0, "socket_keepalive": True}
     elif parts.scheme in ("amqp", "amqps", "pyamqp"):
         options |= {"confirm_publish": True}

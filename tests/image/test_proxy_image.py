@@ -194,7 +194,10 @@ def test_without_settings_it_still_starts_on_a_writable_home(builder: Builder, i
     home.mkdir()
     os.chown(home, 10001, 10001)
     done = subprocess.run(
-        [*builder.run, "run", "--rm", "--read-only", "-v", f"{home}:/var/lib/inlier", image, "migrate"],
+        [
+            *(*builder.run, "run", "--rm", "--read-only", "--network", "none"),
+            *("-v", f"{home}:/var/lib/inlier", image, "migrate"),
+        ],
         capture_output=True,
         text=True,
     )

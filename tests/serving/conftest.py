@@ -3,11 +3,13 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from serving.proxy.database import Database, sqlite_url
-from serving.proxy.schema import upgrade
+if TYPE_CHECKING:
+    from serving.proxy.database import Database
+
 from training.artifacts import save_model
 from training.model import Model
 from training.synthetic import clusters
@@ -28,6 +30,10 @@ def inne_file(inne: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database, migrated once for all tests."""
+    # Here, not above: tests of commands that need no database run where there is no library for one.
+    from serving.proxy.database import Database, sqlite_url
+    from serving.proxy.schema import upgrade
+
     path = tmp_path_factory.mktemp("database") / "inlier.db"
     database = Database(sqlite_url(path))
     upgrade(database)
@@ -36,7 +42,9 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def database(tmp_path: Path, migrated: Path) -> Iterator[Database]:
+def database(tmp_path: Path, migrated: Path) -> Iterator["Database"]:
+    from serving.proxy.database import Database, sqlite_url
+
     database = Database(sqlite_url(Path(shutil.copy(migrated, tmp_path / "inlier.db"))))
     yield database
     database.close()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 INLIER = "from serving.cli import main; main(prog_name='inlier')"
-SELDON_CLI = "from serving.cli.seldon import main; main()"
-START_MICROSERVICE = "from serving.cli.start_microservice import main; main()"
+SELDON_CLI = "from serving.cli.programs import seldon_cli; seldon_cli()"
+START_MICROSERVICE = "from serving.cli.programs import start_microservice; start_microservice()"
 COMMANDS = [INLIER, SELDON_CLI, START_MICROSERVICE]
 DEEP = "[" * 100_000
 
@@ -73,3 +73,24 @@ def test_parameters_that_are_nested_deep(given: tuple[str, str]) -> None:
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert f"Invalid value for {given[0]}" in done.stderr.replace("'", "")
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments", "lacking"),
+    [
+        (INLIER, ("worker",), "celery"),
+        (INLIER, ("task", "list"), "requests"),
+        (INLIER, ("proxy",), "gunicorn"),
+        (SELDON_CLI, ("--help",), "orjson"),
+        (START_MICROSERVICE, ("--help",), "pydantic"),
+    ],
+)
+def test_a_library_that_is_not_installed_is_named(code: str, arguments: tuple[str, ...], lacking: str) -> None:
+    done = run(f"import sys; sys.modules[{lacking!r}] = None; {code}", *arguments)
+    assert error_of(done) == f"error: this needs {lacking}, which is not installed; install inlier[all]\n"
+
+
+def test_a_broker_whose_library_is_not_installed_is_named() -> None:
+    hidden = "import importlib.util as u; real = u.find_spec; u.find_spec = lambda x: real(x) if x != 'redis' else None"
+    done = run(f"{hidden}; {INLIER}", "worker", INLIER_TASK_BROKER_URL="redis://127.0.0.1:1/0")
+    assert "needs redis, which is not installed; install inlier[redis]" in error_of(done)

@@ -82,8 +82,8 @@ def test_an_unknown_command_is_named() -> None:
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(COMMANDS, "lacking", ("not_installed_anywhere:command", "Needs what is not there."))
     result = inlier("lacking")
-    assert result.exit_code == 1
-    assert "`inlier lacking` needs not_installed_anywhere, which is not installed" in result.output
+    assert result.exit_code == 2
+    assert result.output == "error: this needs not_installed_anywhere, which is not installed; install inlier[all]\n"
 
 
 def test_generated_data(out: Path) -> None:

@@ -56,6 +56,8 @@ def open_storage(url: str, endpoint_url: str | None = None, region: str | None =
         raise StorageUnavailable(
             f"storage is a folder, memory: or s3://bucket/prefix, not {parts.scheme}://{parts.netloc}"
         )
-    from training.storage.s3 import S3Storage
-
+    try:
+        from training.storage.s3 import S3Storage
+    except ModuleNotFoundError as error:
+        raise StorageUnavailable(f"s3:// needs {error.name}, which is not installed; install inlier[s3]") from error
     return S3Storage(parts.netloc, parts.path.strip("/"), endpoint_url=endpoint_url, region=region)
