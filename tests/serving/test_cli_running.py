@@ -14,13 +14,18 @@ COMMANDS = [INLIER, SELDON_CLI, START_MICROSERVICE]
 DEEP = "[" * 100_000
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INLIER_HOME", str(tmp_path / "home"))
+
+
 def run(code: str, *arguments: str | bytes, to: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-c", f'exec "$@" {to}', "_", sys.executable, "-c", code, *arguments],
         capture_output=True,
         text=True,
         encoding="latin-1",
-        env=os.environ | {"INLIER_HOME": "/nowhere", "INLIER_SERVER": "http://127.0.0.1:1", **environment},
+        env=os.environ | {"INLIER_SERVER": "http://127.0.0.1:1", **environment},
         check=False,
     )
 
